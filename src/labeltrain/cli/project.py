@@ -1,0 +1,261 @@
+"""`labeltrain project`: a person in the loop, by files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(help="Label with a person in the loop.", no_args_is_help=True)
+
+Folder = Annotated[Path, typer.Argument(help="The project's directory.", metavar="DIR")]
+Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
+
+
+@app.command()
+def new(
+    folder: Folder,
+    data: Annotated[str, typer.Option(help="CSV, JSONL, Parquet, npz, npy, folder of images ...")],
+    classes: Annotated[
+        str, typer.Option(help="Class names with commas; may be left out if the data hold labels.")
+    ] = "",
+    text_column: Annotated[str | None, typer.Option()] = None,
+    label_column: Annotated[
+        str | None, typer.Option(help="Labels that are there already are taken in.")
+    ] = None,
+    id_column: Annotated[str | None, typer.Option()] = None,
+    image_column: Annotated[str | None, typer.Option()] = None,
+    delimiter: Annotated[str | None, typer.Option()] = None,
+    encoding: Annotated[str | None, typer.Option()] = None,
+    encoder: Annotated[str, typer.Option(help="labeltrain list encoders.")] = "auto",
+    learner: Annotated[str, typer.Option(help="labeltrain list learners.")] = "linear",
+    strategy: Annotated[str, typer.Option(help="labeltrain list strategies.")] = "margin",
+    audit: Annotated[
+        float, typer.Option(help="Share of the questions that measures and never trains.")
+    ] = 0.1,
+    seed: Annotated[int, typer.Option()] = 0,
+) -> None:
+    """Begin a project."""
+    from labeltrain.cli.output import Bar
+    from labeltrain.projects import Project
+
+    options = {
+        "text_column": text_column,
+        "label_column": label_column,
+        "id_column": id_column,
+        "image_column": image_column,
+        "delimiter": delimiter,
+        "encoding": encoding,
+    }
+    with Bar() as bar:
+        begun: list[bool] = []
+
+        def progress(done: int, total: int) -> None:
+            if not begun:
+                bar.stage("encode", total)
+                begun.append(True)
+            bar.advance_to(done)
+
+        project = Project.new(
+            folder,
+            data,
+            classes=[c for c in classes.split(",") if c.strip()],
+            encoder=encoder,
+            learner=learner,
+            strategy=strategy,
+            audit_share=audit,
+            seed=seed,
+            progress=progress,
+            **{k: v for k, v in options.items() if v is not None},
+        )
+    with project:
+        state = project.status()
+    labels = f", {state['labels']} of them labelled already" if state["labels"] else ""
+    typer.echo(f"{folder}: {state['items']} items{labels}; classes: {', '.join(state['classes'])}")
+    typer.echo(f"Next: labeltrain project next {folder} --count 20 --out todo.csv")
+
+
+@app.command("next")
+def next_(
+    folder: Folder,
+    out: Annotated[Path, typer.Option(help=".csv, .tsv, .jsonl or .parquet, to be filled in.")],
+    count: Annotated[int, typer.Option(help="How many items.")] = 20,
+    strategy: Annotated[
+        str | None, typer.Option(help="Another than the project's, for this batch.")
+    ] = None,
+    reissue: Annotated[
+        bool, typer.Option(help="Write out again what was asked and not answered yet.")
+    ] = False,
+    force: Annotated[bool, typer.Option(help="Replace the file if it is there.")] = False,
+) -> None:
+    """Choose what to label next and write it to a file with an empty label column."""
+    from labeltrain.errors import BadInput
+    from labeltrain.projects import Project
+    from labeltrain.projects.files import write_rows
+    from labeltrain.projects.items import shown_columns
+
+    if out.exists() and not force:
+        raise BadInput(f"{out} is there already", "it may hold answers; choose another, or --force")
+    write_rows_check(out)
+    with Project.open(folder) as project:
+        waiting = len(project.state.pending)
+        rows = project.reissue() if reissue else project.next(count, strategy=strategy)
+        write_rows(out, rows, shown_columns(project.items, ["label"]))
+        classes = ", ".join(project.state.classes)
+    if not rows:
+        what = "open" if reissue else "left to ask"
+        typer.echo(f"nothing is {what}; {out} is empty")
+        return
+    typer.echo(f"{out}: {len(rows)} items. Fill in label: {classes}; or skip.")
+    if len(rows) < count and not reissue:
+        typer.echo(f"{count} were asked for; no more are left.")
+    if waiting and not reissue:
+        typer.echo(f"{waiting} items asked earlier have no answer yet; --reissue writes them again.")
+    typer.echo(f"Then: labeltrain project tell {folder} {out}")
+
+
+def write_rows_check(out: Path) -> None:
+    """Refuse a file that cannot be written before anything is chosen."""
+    from labeltrain.errors import BadInput
+
+    if out.suffix.lower() not in (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet"):
+        raise BadInput(f"{out}: unknown kind of file", "end it in .csv, .tsv, .jsonl or .parquet")
+
+
+@app.command()
+def tell(
+    folder: Folder,
+    answers: Annotated[Path, typer.Argument(help="A file with the columns id and label.")],
+    annotator: Annotated[
+        str, typer.Option(help="Who answered, where the file has no column annotator.")
+    ] = "",
+    add_classes: Annotated[
+        bool, typer.Option("--add-classes", help="Take unknown labels as new classes.")
+    ] = False,
+    id_column: Annotated[str | None, typer.Option()] = None,
+    label_column: Annotated[str | None, typer.Option()] = None,
+    encoding: Annotated[str, typer.Option()] = "utf-8",
+    json_: Json = False,
+) -> None:
+    """Take answers in: labels, skip, withdraw; all of the file or nothing."""
+    from labeltrain.cli.output import as_json
+    from labeltrain.projects import Project
+
+    with Project.open(folder) as project:
+        counts = project.tell(
+            answers,
+            annotator=annotator,
+            add_classes=add_classes,
+            id_column=id_column,
+            label_column=label_column,
+            encoding=encoding,
+        )
+        labels = len(project.state.labels())
+    if json_:
+        as_json({**counts, "labels": labels})
+        return
+    said = ", ".join(f"{n} {what}" for what, n in counts.items() if n) or "nothing new"
+    typer.echo(f"{said}; {labels} labels in all")
+
+
+@app.command()
+def status(folder: Folder, json_: Json = False) -> None:
+    """Show labels, the audited score with its interval, classes and agreement."""
+    from labeltrain.cli.output import as_json
+    from labeltrain.projects import Project
+
+    with Project.open(folder) as project:
+        found = project.status()
+    if json_:
+        as_json(found)
+    else:
+        _print_status(found)
+
+
+def _print_status(found: dict[str, Any]) -> None:
+    from labeltrain.cli.output import as_table
+
+    audit, agreement = found["audit"], found["agreement"]
+    typer.echo(
+        f"{found['labels']} labels of {found['items']} items in {found['rounds']} rounds; "
+        f"{found['open']} open, {found['skipped']} skipped"
+    )
+    if audit["score"] is None:
+        typer.echo(
+            f"accuracy: not known yet ({audit['labels']} of {audit['next_at']} audit labels)"
+        )
+    else:
+        typer.echo(
+            f"accuracy: {audit['score']:.3f} ({audit['low']:.3f} to {audit['high']:.3f}, 95 %, "
+            f"valid at any time), measured on {audit['measured_on']} random audit labels "
+            f"at {audit['measured_at_training_labels']} training labels"
+        )
+        typer.echo(f"next measured at {audit['next_at']} audit labels; there are {audit['labels']}")
+    if agreement["items"]:
+        alpha = agreement["krippendorff_alpha"]
+        typer.echo(
+            f"agreement on {agreement['items']} items with several annotators: "
+            f"{agreement['pairwise']:.3f} of pairs"
+            + ("" if alpha is None else f", Krippendorff's alpha {alpha:.3f}")
+        )
+    typer.echo("")
+    as_table([{"class": c, "labels": n} for c, n in found["classes"].items()])
+
+
+@app.command()
+def predict(
+    folder: Folder,
+    out: Annotated[Path, typer.Option(help=".csv, .tsv, .jsonl or .parquet.")],
+) -> None:
+    """Write a label and a calibrated confidence for every item."""
+    from labeltrain.projects import Project
+    from labeltrain.projects.files import write_rows
+
+    write_rows_check(out)
+    with Project.open(folder) as project:
+        rows = project.predict()
+    write_rows(out, rows, list(rows[0]))
+    typer.echo(f"{out}: {len(rows)} items")
+
+
+@app.command()
+def export(
+    folder: Folder,
+    out: Annotated[Path, typer.Option(help=".csv, .tsv, .jsonl or .parquet.")],
+) -> None:
+    """Write every answer: one row per item and annotator, with the item's label."""
+    from labeltrain.projects import Project
+    from labeltrain.projects.files import write_rows
+    from labeltrain.projects.items import shown_columns
+
+    write_rows_check(out)
+    with Project.open(folder) as project:
+        rows = project.export()
+        more = ["label", "annotator", "answer", "chosen_by", "audit"]
+        write_rows(out, rows, shown_columns(project.items, more))
+    typer.echo(f"{out}: {len(rows)} answers")
+
+
+@app.command()
+def history(folder: Folder, json_: Json = False) -> None:
+    """Show what happened, oldest first."""
+    from labeltrain.cli.output import as_json, as_table
+    from labeltrain.projects import Project
+
+    with Project.open(folder, read_only=True) as project:
+        rows = project.history()
+    as_json(rows) if json_ else as_table(rows)
+
+
+@app.command("save-model")
+def save_model(
+    folder: Folder,
+    out: Annotated[Path, typer.Option(help="An .npz file; loads without pickle.")],
+) -> None:
+    """Write the trained model; load it with labeltrain.projects.load_model."""
+    from labeltrain.projects import Project
+
+    with Project.open(folder) as project:
+        project.model().save(out)
+    typer.echo(f"{out}: load it with labeltrain.projects.load_model({str(out)!r})")

@@ -1,0 +1,58 @@
+"""`labeltrain report`: curves, tables and a page of a study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from labeltrain.metrics import Results
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(help="The workspace of a study.", metavar="DIR")],
+    out: Annotated[
+        Path | None, typer.Option(help="Where the page and plots go; DIR if not given.")
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
+) -> None:
+    """Write report.html and PNG curves, and print the label savings."""
+    from labeltrain.cli.output import as_json
+    from labeltrain.report import table, write
+    from labeltrain.studies import read_results
+
+    results = read_results(folder)
+    files = write(results, out or folder)
+    if json_:
+        as_json(
+            {
+                "html": str(files.html),
+                "pictures": [str(p) for p in files.pngs],
+                "table": table(results),
+            }
+        )
+        return
+    print_summary(results)
+    typer.echo(f"\nReport: {files.html}")
+    for picture in files.pngs:
+        typer.echo(f"  {picture}")
+
+
+def print_summary(results: Results) -> None:
+    """Print the label savings of every experiment."""
+    from labeltrain.cli.output import as_table
+    from labeltrain.report import summarise, table
+    from labeltrain.report.words import headline
+
+    rows = table(results)
+    for experiment in results.experiments:
+        mine = [r for r in rows if r["experiment"] == experiment.name]
+        if mine:
+            columns = [c for c in mine[0] if c != "experiment"]
+            as_table(mine, columns, title=f"\n{experiment.name}")
+    for summary in summarise(results):
+        typer.echo(f"\n{headline(summary)}")
+    if not results.complete:
+        typer.echo("\nPartial: the study is not finished; run it again to go on.")

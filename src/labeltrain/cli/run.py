@@ -1,0 +1,124 @@
+"""`labeltrain run`: a study, from options or from a spec."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+STUDY, DATA = "Study", "Own data"
+
+
+def run(
+    spec: Annotated[
+        Path | None, typer.Argument(help="A YAML spec; the options below win over it.")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="A shipped data set, or the path of your own.")
+    ] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="labeltrain list encoders; hf:NAME or a path also work.")
+    ] = None,
+    learner: Annotated[str | None, typer.Option(help="labeltrain list learners.")] = None,
+    strategies: Annotated[
+        str | None, typer.Option(help="Names with commas; labeltrain list strategies.")
+    ] = None,
+    batch: Annotated[int | None, typer.Option(help="Labels asked each round.")] = None,
+    rounds: Annotated[int | None, typer.Option(help="Rounds after the seed set.")] = None,
+    seeds: Annotated[
+        str | None, typer.Option(help="A number of seeds, a list 1,2,3 or a range 20-29.")
+    ] = None,
+    seed_size: Annotated[
+        int | None, typer.Option(help="Labels of the seed set; as many as a batch if not given.")
+    ] = None,
+    seed_method: Annotated[
+        str | None, typer.Option(help="random, or clusters: nearest to k-means centres.")
+    ] = None,
+    workspace: Annotated[
+        Path | None, typer.Option(help="Where the study is kept; runs/NAME if not given.")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="own: one fixed split; redraw: one for each seed.")
+    ] = None,
+    test_fraction: Annotated[
+        float | None, typer.Option(help="Test share of data without a split of their own.")
+    ] = None,
+    noise: Annotated[float | None, typer.Option(help="Share of wrong answers.")] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="Score on which label saving is computed.")
+    ] = None,
+    text_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
+    label_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
+    id_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
+    image_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
+    delimiter: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
+    encoding: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="key=value, any key of a spec: --set seed_set.size=20."),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Worker processes; one a processor if not given. Same results."),
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+) -> None:
+    """Compare strategies on a data set: how many labels does each need?
+
+    Run the same command again to go on after an interruption; a finished study does nothing.
+    """
+    import os
+
+    from labeltrain.cli.output import Bar, as_json
+    from labeltrain.cli.report import print_summary
+    from labeltrain.errors import BadInput
+    from labeltrain.studies import read_results, run_study
+    from labeltrain.studies.spec import load_spec, overridden, parse_spec
+
+    reading = {
+        "text_column": text_column,
+        "label_column": label_column,
+        "id_column": id_column,
+        "image_column": image_column,
+        "delimiter": delimiter,
+        "encoding": encoding,
+    }
+    options: dict[str, Any] = {
+        "dataset": dataset,
+        "encoder": encoder,
+        "learner": learner,
+        "strategies": strategies,
+        "batch": batch,
+        "rounds": rounds,
+        "seeds": seeds,
+        "seed_set.size": seed_size,
+        "seed_set.method": seed_method,
+        "split": split,
+        "test_fraction": test_fraction,
+        "oracle.noise": noise,
+        "metric": metric,
+        **{f"dataset_options.{key}": value for key, value in reading.items()},
+    }
+    given = {key: value for key, value in options.items() if value is not None}
+    if spec is not None:
+        study = load_spec(spec, set_ or (), given)
+        name = spec.stem
+    elif dataset is None and not any(s.startswith("dataset=") for s in set_ or ()):
+        raise BadInput("no data set is given", "add --dataset NAME, or the path of a spec")
+    else:
+        study = parse_spec(overridden({}, set_ or (), given))
+        name = study.experiments[0].title
+    folder = workspace or Path("runs") / name
+    with Bar() as bar:
+        worked = run_study(study, folder, workers=workers or os.cpu_count() or 1, progress=bar)
+    results = read_results(folder)
+    if json_:
+        from labeltrain.report import table
+
+        as_json({"workspace": str(folder), "worked": worked, "table": table(results)})
+        return
+    if not worked:
+        typer.echo(f"{folder} is finished already; nothing was run.")
+    print_summary(results)
+    typer.echo(f"\nKept in {folder}. For plots and every table: labeltrain report {folder}")

@@ -1,0 +1,23 @@
+"""Data sets: reading them, splitting them, and the catalogue of those that ship."""
+
+from __future__ import annotations
+
+from labeltrain.data.catalogue import describe, load, names
+from labeltrain.data.checks import require_trainable
+from labeltrain.data.dataset import Dataset, Kind, Modality
+from labeltrain.data.images import read_image
+from labeltrain.data.split import split
+from labeltrain.data.table import Table
+
+__all__ = [
+    "Dataset",
+    "Kind",
+    "Modality",
+    "Table",
+    "describe",
+    "load",
+    "names",
+    "read_image",
+    "require_trainable",
+    "split",
+]

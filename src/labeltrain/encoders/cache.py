@@ -1,0 +1,195 @@
+"""Features of a data set, encoded once and kept in content-addressed chunks."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from labeltrain.assets import cache_dir, write_atomically
+from labeltrain.data import Dataset
+from labeltrain.data.checks import some
+from labeltrain.encoders.base import Encoder, check_modality
+from labeltrain.encoders.registry import fitting
+from labeltrain.errors import BadInput, BrokenContract
+
+CHUNK = 512
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features and what they cost.
+
+    Attributes
+    ----------
+    array : ndarray of float32, shape (n, d)
+    seconds : float
+        Spent by this call.
+    from_cache : bool
+        Nothing had to be encoded.
+    key : str
+        Names the encoder and the content of the items: same key, same features.
+    """
+
+    array: np.ndarray
+    seconds: float
+    from_cache: bool
+    key: str
+
+
+def features(
+    dataset: Dataset,
+    encoder: Encoder,
+    *,
+    positions: np.ndarray | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Features:
+    """Encode a data set's items, reading from the cache what has been encoded before.
+
+    Chunks of 512 items are named by the encoder's fingerprint and the content of their items, and
+    each is written as soon as it is encoded: a run that is killed goes on where it was, and
+    several processes may fill the cache at once. Encoders of whole data sets are not cached.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    encoder : Encoder
+    positions : ndarray of int64, optional
+        Encode only these items, in this order.
+    progress : callable, optional
+        Called with the number of items done and their total.
+
+    Returns
+    -------
+    Features
+
+    Raises
+    ------
+    BadInput
+        The encoder cannot read such items, an item cannot be read, or features are not finite.
+    StoreUnwritable
+        The cache cannot be written.
+
+    Examples
+    --------
+    >>> from labeltrain.data import load
+    >>> from labeltrain.encoders import features, make
+    >>> features(load("digits"), make("raw")).array.shape
+    (1797, 64)
+    """
+    started = time.perf_counter()
+    check_modality(encoder, dataset, fitting(dataset.modality))
+    chosen = np.arange(len(dataset)) if positions is None else np.asarray(positions)
+    ids = [dataset.ids[i] for i in chosen.tolist()]
+    if not ids:
+        raise BadInput("there are no items to encode", "give at least one position")
+    identity = json.dumps(encoder.fingerprint(), sort_keys=True)
+    if encoder.whole:
+        array = _checked(encoder, take(dataset.items, chosen), ids)
+        if progress:
+            progress(len(ids), len(ids))
+        return Features(array, time.perf_counter() - started, False, _key(identity, [array]))
+    parts, keys, encoded = [], [], 0
+    for start in range(0, len(ids), CHUNK):
+        items = take(dataset.items, chosen[start : start + CHUNK])
+        key = _key(identity, items)
+        path = cache_dir() / "features" / key[:2] / f"{key}.npy"
+        part = _read(path, len(items))
+        if part is None:
+            part = _checked(encoder, items, ids[start : start + CHUNK])
+            _write(path, part)
+            encoded += len(items)
+        parts.append(part)
+        keys.append(key)
+        if progress:
+            progress(start + len(items), len(ids))
+    array = np.concatenate(parts)
+    whole_key = sha256("".join(keys).encode()).hexdigest()
+    return Features(array, time.perf_counter() - started, encoded == 0, whole_key)
+
+
+def take(items: Any, positions: np.ndarray) -> Any:
+    """Return the items at `positions`, in the form they had."""
+    if isinstance(items, np.ndarray):
+        return items[positions]
+    if hasattr(items, "take"):
+        return items.take(positions)
+    return [items[i] for i in positions.tolist()]
+
+
+def _key(identity: str, items: Sequence[Any]) -> str:
+    """Return the sha256 of an encoder's identity and the content of items."""
+    total = sha256(identity.encode())
+    for item in items:
+        total.update(_content(item))
+    return total.hexdigest()
+
+
+def _content(item: Any) -> bytes:
+    if isinstance(item, np.ndarray):
+        head = f"{item.dtype.str}{item.shape}".encode()
+        return sha256(head + np.ascontiguousarray(item).tobytes()).digest()
+    if isinstance(item, Path):
+        item = str(item)
+    return sha256(item.encode("utf-8", "surrogatepass")).digest()
+
+
+def _checked(encoder: Encoder, items: Sequence[Any], ids: list[str]) -> np.ndarray:
+    array = encoder.encode(items)
+    if array.dtype != np.float32 or array.ndim != 2 or len(array) != len(ids):
+        raise BrokenContract(
+            f"the encoder {encoder.name!r} returned {array.dtype} {array.shape} for {len(ids)} "
+            "items",
+            f"it must return float32 ({len(ids)}, d)",
+        )
+    wrong = np.flatnonzero(~np.isfinite(array).all(axis=1)).tolist()
+    if wrong:
+        raise BadInput(
+            f"the encoder {encoder.name!r} gives NaN or infinity for the items "
+            f"{some(ids[i] for i in wrong)}",
+            "check these items, or use another encoder",
+        )
+    return array
+
+
+def _read(path: Path, n: int) -> np.ndarray | None:
+    """Return a cached chunk, None if there is none; a damaged one is named in a warning."""
+    try:
+        content = path.read_bytes()
+        expected = path.with_suffix(".sha256").read_bytes()
+    except FileNotFoundError as error:
+        if Path(str(error.filename)) != path:
+            _warn(path, "its checksum is missing")
+        return None
+    except OSError as error:
+        _warn(path, str(error))
+        return None
+    if sha256(content).hexdigest().encode() != expected:
+        _warn(path, "it does not match its checksum")
+        return None
+    array = np.asarray(np.load(io.BytesIO(content), allow_pickle=False))
+    if array.dtype != np.float32 or array.ndim != 2 or len(array) != n:
+        _warn(path, f"it holds {array.dtype} {array.shape}")
+        return None
+    return array
+
+
+def _warn(path: Path, problem: str) -> None:
+    warnings.warn(f"{path} is encoded again: {problem}", stacklevel=4)
+
+
+def _write(path: Path, array: np.ndarray) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    content = buffer.getvalue()
+    write_atomically(path, content)
+    # The checksum comes last: a chunk without one was interrupted, and is encoded again.
+    write_atomically(path.with_suffix(".sha256"), sha256(content).hexdigest().encode())

@@ -1,0 +1,91 @@
+"""Features as they are, pixels, or the columns of a table made numeric."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from labeltrain.data import Modality, Table
+from labeltrain.encoders.base import Encoder
+from labeltrain.errors import BadInput
+
+#: A categorical column gets one feature for each of its most frequent values, at most this many.
+MOST_CATEGORIES = 100
+
+
+class RawEncoder(Encoder):
+    """No model: features unchanged, pixels divided by 255, tables standardised.
+
+    A numeric column becomes ``(value - mean) / standard deviation`` over all given rows; missing
+    cells become 0, the mean, and a second feature marks them where any are missing. A categorical
+    column becomes one 0/1 feature for each of its values (the 100 most frequent; a missing cell
+    is all zeros). All given rows, test items too, set the mean and the values: no labels are used.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from labeltrain.data import Table
+    >>> from labeltrain.encoders import make
+    >>> table = Table({"size": np.array([1.0, 3.0]), "colour": np.array(["red", ""], dtype=object)})
+    >>> make("raw").encode(table)
+    array([[-1.,  1.],
+           [ 1.,  0.]], dtype=float32)
+    """
+
+    name = "raw"
+    modalities: frozenset[Modality] = frozenset({"features", "table", "image"})
+    whole: ClassVar[bool] = True
+
+    def fingerprint(self) -> dict[str, str | int | float]:
+        return {"encoder": "raw", "version": 1, "most_categories": MOST_CATEGORIES}
+
+    @property
+    def dimension(self) -> int | None:
+        return None
+
+    def encode(self, items: Sequence[Any]) -> np.ndarray:
+        if isinstance(items, Table):
+            return _table_features(items)
+        if not isinstance(items, np.ndarray):
+            raise BadInput(
+                "the encoder 'raw' reads images only as one array of pixels, not as files",
+                "use the encoder efficientnet-lite0",
+            )
+        if items.dtype == np.uint8 and items.ndim > 2:
+            return items.reshape(len(items), -1).astype(np.float32) / np.float32(255)
+        return np.ascontiguousarray(items, dtype=np.float32)
+
+
+def _table_features(table: Table) -> np.ndarray:
+    parts = []
+    for name, values in table.columns.items():
+        if name in table.numeric:
+            parts.extend(_numeric(values))
+        else:
+            parts.extend(_categorical(values))
+    return np.stack(parts, axis=1).astype(np.float32)
+
+
+def _numeric(values: np.ndarray) -> list[np.ndarray]:
+    missing = np.isnan(values)
+    known = values[~missing]
+    if not len(known):
+        return [np.zeros(len(values))]
+    # Dividing by the largest magnitude first keeps the squares of huge numbers finite.
+    scale = float(np.abs(known).max()) or 1.0
+    scaled = values / scale
+    mean, deviation = float((known / scale).mean()), float((known / scale).std())
+    standard = np.where(missing, 0.0, (scaled - mean) / (deviation if deviation > 0 else 1.0))
+    return [standard, missing.astype(np.float64)] if missing.any() else [standard]
+
+
+def _categorical(values: np.ndarray) -> list[np.ndarray]:
+    counts = Counter(word for word in values.tolist() if word)
+    # Most frequent first, ties in alphabetical order, so that row order changes nothing.
+    frequent = sorted(counts, key=lambda word: (-counts[word], word))[:MOST_CATEGORIES]
+    return [(values == word).astype(np.float64) for word in sorted(frequent)] or [
+        np.zeros(len(values))
+    ]

@@ -1,0 +1,147 @@
+"""Encoders by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from labeltrain.data import Modality
+from labeltrain.encoders.base import Encoder
+from labeltrain.encoders.efficientnet import EfficientNetLite0
+from labeltrain.encoders.raw import RawEncoder
+from labeltrain.encoders.transformers import ImageTransformer, TextTransformer, minilm
+from labeltrain.errors import BadInput, nearest, unknown_name
+
+
+@dataclass(frozen=True)
+class _Entry:
+    make: Callable[..., Encoder]
+    modalities: tuple[Modality, ...]
+    options: tuple[str, ...]
+    description: str
+
+
+_REGISTRY: dict[str, _Entry] = {
+    "raw": _Entry(
+        RawEncoder,
+        ("features", "table", "image"),
+        (),
+        "features as they are, pixels, or standardised and one-hot columns of a table",
+    ),
+    "minilm": _Entry(
+        minilm,
+        ("text",),
+        ("max_length", "device"),
+        "all-MiniLM-L6-v2, 384 dimensions, English",
+    ),
+    "efficientnet-lite0": _Entry(
+        EfficientNetLite0,
+        ("image",),
+        ("size", "device"),
+        "EfficientNet-Lite0 pretrained on ImageNet, 1280 dimensions",
+    ),
+}
+_DEFAULTS: dict[Modality, str] = {
+    "text": "minilm",
+    "image": "efficientnet-lite0",
+    "table": "raw",
+    "features": "raw",
+}
+
+
+def names() -> list[str]:
+    """Return the names of the encoders that ship, sorted."""
+    return sorted(_REGISTRY)
+
+
+def fitting(modality: Modality) -> list[str]:
+    """Return the names of the encoders that ship and read `modality`."""
+    found = sorted(name for name, entry in _REGISTRY.items() if modality in entry.modalities)
+    return [*found, "hf:NAME"] if modality in ("text", "image") else found
+
+
+def default_for(modality: Modality) -> str:
+    """Return the name of the encoder that is used if none is named.
+
+    Examples
+    --------
+    >>> from labeltrain.encoders import default_for
+    >>> default_for("text")
+    'minilm'
+    """
+    if modality not in _DEFAULTS:
+        raise unknown_name("modality", modality, _DEFAULTS)
+    return _DEFAULTS[modality]
+
+
+def describe() -> list[dict[str, Any]]:
+    """Describe the encoders that ship: name, modalities, options, description."""
+    return [
+        {
+            "name": name,
+            "modalities": list(entry.modalities),
+            "options": list(entry.options),
+            "description": entry.description,
+        }
+        for name, entry in sorted(_REGISTRY.items())
+    ]
+
+
+def make(name: str, **options: Any) -> Encoder:
+    """Make an encoder by name.
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`names`, ``hf:NAME`` for a model of the Hugging Face hub, or the folder of a
+        model. Only safetensors weights are read and no code of a repository is run.
+    **options
+        As listed by :func:`describe`; ``max_length`` and ``device`` for other text models,
+        ``device`` for other image models.
+
+    Returns
+    -------
+    Encoder
+
+    Raises
+    ------
+    BadInput
+        Unknown name or option, or a model that cannot be read.
+    MissingExtra
+        The model needs packages that are not installed.
+
+    Examples
+    --------
+    >>> from labeltrain.encoders import make
+    >>> make("raw").name
+    'raw'
+    """
+    if name in _REGISTRY:
+        entry = _REGISTRY[name]
+        _check_options(name, options, entry.options)
+        return entry.make(**options)
+    folder = Path(name.removeprefix("hf:")).expanduser()
+    if name.startswith("hf:") or folder.is_dir():
+        from labeltrain.encoders.repository import is_image_model, resolve
+
+        folder = resolve(name.removeprefix("hf:"))
+        if is_image_model(folder):
+            _check_options(name, options, ("device",))
+            return ImageTransformer(name, folder, **options)
+        _check_options(name, options, ("max_length", "device"))
+        return TextTransformer(name, folder, **options)
+    error = unknown_name("encoder", name, _REGISTRY)
+    raise BadInput(error.problem, f"{error.remedy}, hf:NAME, or the folder of a model")
+
+
+def _check_options(name: str, options: dict[str, Any], known: tuple[str, ...]) -> None:
+    for option in options:
+        if option not in known:
+            close = nearest(option, known)
+            raise BadInput(
+                f"the encoder {name!r} has no option {option!r}",
+                f"{f'did you mean {close!r}? ' if close else ''}options: "
+                f"{', '.join(known) or 'none'}",
+            )

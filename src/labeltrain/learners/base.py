@@ -1,0 +1,164 @@
+"""The contract of a learner: labels in, a model out that can be stored as plain arrays."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from labeltrain.strategies.base import Need
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a fit cost: examples processed (forward and backward passes) and seconds."""
+
+    examples: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Training:
+    """Everything a learner may learn from.
+
+    Attributes
+    ----------
+    features : ndarray of float32, shape (n, d)
+        Of the whole pool; rows are global positions.
+    labelled : ndarray of int64, shape (m,)
+        Positions of the labelled items; may be empty.
+    labels : ndarray of int64, shape (m,), or of int8, shape (m, C)
+        Aligned with `labelled`.
+    classes : int
+    kind : {"multiclass", "multilabel"}
+    rounds : ndarray of int64, shape (m,)
+        The round in which each item was labelled.
+    usable : ndarray of bool, shape (n,), optional
+        Which items may be used without their label; audit items may not. All by default.
+    weak, strong : callable, optional
+        Augmented views: positions -> features, for semi-supervised learners.
+    """
+
+    features: np.ndarray
+    labelled: np.ndarray
+    labels: np.ndarray
+    classes: int
+    kind: str = "multiclass"
+    rounds: np.ndarray | None = None
+    usable: np.ndarray | None = None
+    weak: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None
+    strong: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None
+
+    @property
+    def unlabelled(self) -> np.ndarray:
+        """Positions without a label that may be used, ascending."""
+        free = (
+            np.ones(len(self.features), dtype=bool) if self.usable is None else self.usable.copy()
+        )
+        free[self.labelled] = False
+        return np.flatnonzero(free)
+
+    def prior(self) -> np.ndarray:
+        """Class frequencies smoothed by one, float64 (C,); per label for multilabel."""
+        if self.kind == "multilabel":
+            return (self.labels.sum(axis=0) + 1.0) / (len(self.labels) + 2.0)
+        counts = np.bincount(self.labels, minlength=self.classes) + 1.0
+        return counts / counts.sum()
+
+
+class Model(ABC):
+    """A fitted model."""
+
+    name: ClassVar[str] = ""
+    cost: Cost = Cost(0, 0.0)
+
+    @abstractmethod
+    def predict_proba(self, features: np.ndarray) -> np.ndarray:
+        """Return class probabilities, float64 (k, C), of features (k, d)."""
+
+    def hidden(self, features: np.ndarray) -> np.ndarray:
+        """Return the last hidden layer (k, h); the features themselves when there is none."""
+        return features
+
+    @property
+    def head(self) -> tuple[np.ndarray, np.ndarray]:
+        """Weights (C, h) and bias (C,) that act on :meth:`hidden`."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the model as named arrays without objects."""
+
+    @abstractmethod
+    def facts(self) -> dict[str, Any]:
+        """Return what of the model is not an array, as JSON values."""
+
+    @classmethod
+    @abstractmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> Model:
+        """Rebuild a model from :meth:`arrays` and :meth:`facts`: equal to the last bit."""
+
+
+class Learner(ABC):
+    """Fits a model to the labels so far.
+
+    Class attributes
+    ----------------
+    name : str
+    continues : bool
+        True when :meth:`fit` uses `previous`; the previous model is then persisted.
+    gives : frozenset of Need
+        What a strategy can get from its models.
+    """
+
+    name: ClassVar[str] = ""
+    summary: ClassVar[str] = ""
+    continues: ClassVar[bool] = False
+    gives: ClassVar[frozenset[Need]] = frozenset({Need.PROBABILITIES, Need.PREDICT, Need.HIDDEN})
+    model: ClassVar[type[Model]]
+
+    @abstractmethod
+    def fit(
+        self, training: Training, rng: np.random.Generator, previous: Model | None = None
+    ) -> Model:
+        """Return a model of the labels so far.
+
+        With no label, or labels of one class only, the model predicts the smoothed prior; it
+        never raises for lack of labels.
+        """
+
+
+class PriorModel(Model):
+    """Predicts the same class probabilities for every item: all one can say without labels."""
+
+    name: ClassVar[str] = "prior"
+
+    def __init__(self, probabilities: np.ndarray, dimension: int) -> None:
+        self.probabilities = np.asarray(probabilities, dtype=np.float64)
+        self.dimension = dimension
+
+    def predict_proba(self, features: np.ndarray) -> np.ndarray:
+        """Return the prior once for every row."""
+        return np.tile(self.probabilities, (len(features), 1))
+
+    @property
+    def head(self) -> tuple[np.ndarray, np.ndarray]:
+        """Zero weights and the log of the prior."""
+        classes = len(self.probabilities)
+        return np.zeros((classes, self.dimension)), np.log(self.probabilities)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the prior."""
+        return {"probabilities": self.probabilities}
+
+    def facts(self) -> dict[str, Any]:
+        """Return the feature dimension."""
+        return {"dimension": self.dimension}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> PriorModel:
+        """Rebuild the prior."""
+        return cls(arrays["probabilities"], int(facts["dimension"]))

@@ -1,0 +1,214 @@
+"""Logistic regression on frozen features: one fit a round, started from the last one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from labeltrain.errors import BadInput
+from labeltrain.learners.base import Cost, Learner, Model, PriorModel, Training
+from labeltrain.strategies.base import Need
+
+MAX_ITERATIONS = 500
+
+
+class LinearModel(Model):
+    """Softmax (multiclass) or independent sigmoids (multilabel) of a linear map."""
+
+    name: ClassVar[str] = "linear"
+
+    def __init__(
+        self, weights: np.ndarray, bias: np.ndarray, seen: np.ndarray, facts: Mapping[str, Any]
+    ) -> None:
+        self.weights = weights  # (C, d); zero rows for classes not seen yet
+        self.bias = bias
+        self.seen = seen
+        self._facts = dict(facts)
+
+    def predict_proba(self, features: np.ndarray) -> np.ndarray:
+        """Return class probabilities, float64 (k, C).
+
+        A class without a label shares the chance 1/(m+1) that the next of m labels is new.
+        """
+        weights = self.weights.astype(features.dtype)
+        logits = (features @ weights.T).astype(np.float64) + self.bias
+        if self._facts["kind"] == "multilabel":
+            return 1.0 / (1.0 + np.exp(-np.clip(logits, -500, 500)))
+        logits[:, ~self.seen] = -np.inf
+        logits -= logits.max(axis=1, keepdims=True)
+        probabilities = np.exp(logits)
+        probabilities /= probabilities.sum(axis=1, keepdims=True)
+        new = int((~self.seen).sum())
+        if new:
+            unseen = 1.0 / (self._facts["labels"] + 1.0)
+            probabilities *= 1.0 - unseen
+            probabilities[:, ~self.seen] = unseen / new
+        return probabilities
+
+    @property
+    def head(self) -> tuple[np.ndarray, np.ndarray]:
+        """Weights (C, d) and bias (C,)."""
+        return self.weights, self.bias
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return weights, bias and which classes were seen."""
+        return {"weights": self.weights, "bias": self.bias, "seen": self.seen}
+
+    def facts(self) -> dict[str, Any]:
+        """Return kind, number of labels, C and the label count at which C was chosen."""
+        return dict(self._facts)
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> LinearModel:
+        """Rebuild the model."""
+        return cls(arrays["weights"], arrays["bias"], arrays["seen"], facts)
+
+
+class Linear(Learner):
+    """L2-regularised logistic regression (scikit-learn, L-BFGS), warm-started every round.
+
+    Parameters
+    ----------
+    strength : float or "auto"
+        scikit-learn's ``C``, the inverse of the L2 penalty on the summed loss. "auto" sets
+        ``C = scale / v``, v being the mean squared distance of the features from their mean, so
+        that the result does not change when features are rescaled. It is chosen again each time
+        the number of labels has doubled.
+    scale : float
+        See `strength`; chosen on development seeds (docs/learners.md).
+    class_weight : {"none", "balanced"}
+        "balanced" weights each label by m / (classes seen * labels of its class).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from labeltrain.learners import Training, make
+    >>> X = np.array([[0.0, 1.0], [0.1, 0.9], [1.0, 0.0], [0.9, 0.1]], dtype=np.float32)
+    >>> training = Training(X, np.array([0, 2]), np.array([0, 1]), classes=2)
+    >>> model = make("linear").fit(training, np.random.default_rng(0))
+    >>> model.predict_proba(X).argmax(axis=1).tolist()
+    [0, 0, 1, 1]
+    """
+
+    name: ClassVar[str] = "linear"
+    summary: ClassVar[str] = "logistic regression on frozen features, warm-started"
+    continues: ClassVar[bool] = True
+    gives: ClassVar[frozenset[Need]] = frozenset(
+        {Need.PROBABILITIES, Need.PREDICT, Need.HIDDEN, Need.HEAD, Need.OUT_OF_FOLD}
+    )
+    model: ClassVar[type[Model]] = LinearModel
+
+    def __init__(
+        self,
+        strength: float | Literal["auto"] = "auto",
+        scale: float = 20.0,
+        class_weight: Literal["none", "balanced"] = "none",
+    ) -> None:
+        if strength != "auto" and not (isinstance(strength, int | float) and strength > 0):
+            raise BadInput(f"strength={strength!r} is not a positive number", "or use 'auto'")
+        if not scale > 0:
+            raise BadInput(f"scale={scale!r} is not positive", "give a number above 0")
+        if class_weight not in ("none", "balanced"):
+            raise BadInput(f"class_weight={class_weight!r} is unknown", "use none or balanced")
+        self.strength = strength
+        self.scale = scale
+        self.class_weight = class_weight
+
+    def fit(
+        self, training: Training, rng: np.random.Generator, previous: Model | None = None
+    ) -> Model:
+        """Return the optimum for the labels so far, starting from `previous`."""
+        started = time.perf_counter()
+        features = training.features[training.labelled]
+        before = previous if isinstance(previous, LinearModel) else None
+        facts = self._regularise(training, features, before)
+        if training.kind == "multilabel":
+            model = self._fit_labels(training, features, facts)
+        else:
+            seen = np.bincount(training.labels, minlength=training.classes) > 0
+            if seen.sum() < 2:
+                return PriorModel(training.prior(), training.features.shape[1])
+            model = self._fit_classes(training, features, seen, facts, before)
+        model.cost = Cost(
+            len(features) * int(model.facts()["iterations"]), time.perf_counter() - started
+        )
+        return model
+
+    def _regularise(
+        self, training: Training, features: np.ndarray, before: LinearModel | None
+    ) -> dict[str, Any]:
+        m = len(features)
+        facts: dict[str, Any] = {"kind": training.kind, "labels": m, "iterations": 0}
+        if self.strength != "auto":
+            return {**facts, "C": float(self.strength), "chosen_at": m}
+        if before is not None and m < 2 * int(before.facts()["chosen_at"]):
+            old = before.facts()
+            return {**facts, "C": old["C"], "chosen_at": old["chosen_at"]}
+        spread = float(features.astype(np.float64).var(axis=0).sum()) if m else 0.0
+        return {**facts, "C": self.scale / spread if spread > 0 else self.scale, "chosen_at": m}
+
+    def _solver(self, C: float) -> Any:
+        from sklearn.linear_model import LogisticRegression
+
+        weight = "balanced" if self.class_weight == "balanced" else None
+        return LogisticRegression(
+            C=C, class_weight=weight, max_iter=MAX_ITERATIONS, tol=1e-4, warm_start=True
+        )
+
+    def _fit_classes(
+        self,
+        training: Training,
+        features: np.ndarray,
+        seen: np.ndarray,
+        facts: dict[str, Any],
+        before: LinearModel | None,
+    ) -> LinearModel:
+        present = np.flatnonzero(seen)
+        solver = self._solver(facts["C"])
+        if before is not None and before.weights.shape[1] == features.shape[1]:
+            solver.classes_ = present
+            start, bias = before.weights[present], before.bias[present]
+            if len(present) == 2:  # scikit-learn keeps one row for two classes
+                start, bias = (start[1:] - start[:1]), (bias[1:] - bias[:1])
+            solver.coef_ = start.astype(features.dtype)
+            solver.intercept_ = bias.astype(features.dtype)
+        _quiet_fit(solver, features, training.labels)
+        weights = np.zeros((training.classes, features.shape[1]))
+        bias = np.zeros(training.classes)
+        if len(present) == 2:
+            weights[present[1]], bias[present[1]] = solver.coef_[0], solver.intercept_[0]
+        else:
+            weights[present], bias[present] = solver.coef_, solver.intercept_
+        facts["iterations"] = int(np.max(solver.n_iter_))
+        return LinearModel(weights, bias, seen, facts)
+
+    def _fit_labels(
+        self, training: Training, features: np.ndarray, facts: dict[str, Any]
+    ) -> LinearModel:
+        weights = np.zeros((training.classes, training.features.shape[1]))
+        prior = training.prior()
+        bias = np.log(prior / (1.0 - prior))
+        seen = np.zeros(training.classes, dtype=bool)
+        for c in range(training.classes):
+            on = training.labels[:, c]
+            if len(on) == 0 or on.min() == on.max():
+                continue  # never or always on so far: the smoothed prior stands
+            solver = self._solver(facts["C"])
+            _quiet_fit(solver, features, on)
+            weights[c], bias[c], seen[c] = solver.coef_[0], solver.intercept_[0], True
+            facts["iterations"] += int(np.max(solver.n_iter_))
+        return LinearModel(weights, bias, seen, facts)
+
+
+def _quiet_fit(solver: Any, features: np.ndarray, labels: np.ndarray) -> None:
+    """Fit; reaching the iteration limit is recorded in the model's facts, not warned of."""
+    import warnings
+
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        solver.fit(features, labels)

@@ -1,0 +1,195 @@
+"""A multilayer perceptron on frozen features, in torch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from labeltrain.errors import BadInput, missing_extra
+from labeltrain.learners.base import Cost, Learner, Model, PriorModel, Training
+from labeltrain.strategies.base import Need
+
+
+class MLPModel(Model):
+    """Standardise, hidden layers with ReLU, then a linear head; evaluated in numpy."""
+
+    name: ClassVar[str] = "mlp"
+
+    def __init__(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
+        self._arrays = dict(arrays)
+        self._facts = dict(facts)
+
+    def hidden(self, features: np.ndarray) -> np.ndarray:
+        """Return the last hidden layer, float32 (k, width)."""
+        a = self._arrays
+        h = (features - a["mean"]) / a["deviation"]
+        for layer in range(int(self._facts["layers"])):
+            h = np.maximum(h @ a[f"weights{layer}"].T + a[f"bias{layer}"], 0.0)
+        return h
+
+    def predict_proba(self, features: np.ndarray) -> np.ndarray:
+        """Return class probabilities, float64 (k, C)."""
+        weights, bias = self.head
+        logits = (self.hidden(features) @ weights.T + bias).astype(np.float64)
+        if self._facts["kind"] == "multilabel":
+            return 1.0 / (1.0 + np.exp(-np.clip(logits, -500, 500)))
+        logits -= logits.max(axis=1, keepdims=True)
+        probabilities = np.exp(logits)
+        return probabilities / probabilities.sum(axis=1, keepdims=True)
+
+    @property
+    def head(self) -> tuple[np.ndarray, np.ndarray]:
+        """Weights (C, width) and bias (C,)."""
+        return self._arrays["head_weights"], self._arrays["head_bias"]
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return all weights."""
+        return dict(self._arrays)
+
+    def facts(self) -> dict[str, Any]:
+        """Return kind, number of hidden layers and steps."""
+        return dict(self._facts)
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> MLPModel:
+        """Rebuild the model."""
+        return cls(arrays, facts)
+
+
+class MLP(Learner):
+    """A fresh perceptron each round; a fixed number of steps whatever the number of labels.
+
+    Parameters
+    ----------
+    width : int
+        Units of each hidden layer.
+    layers : int
+        Hidden layers.
+    steps : int
+        Optimiser steps (AdamW, cosine to zero).
+    batch : int
+        Labels a step.
+    learning_rate, weight_decay, dropout : float
+    device : str
+        "auto" takes a GPU when there is one.
+
+    Notes
+    -----
+    The schedule is tied to the number of steps, and a batch is drawn with replacement only when
+    there are fewer labels than `batch`: few labels train as long as many.
+    """
+
+    name: ClassVar[str] = "mlp"
+    summary: ClassVar[str] = "multilayer perceptron on frozen features (torch)"
+    gives: ClassVar[frozenset[Need]] = frozenset(
+        {Need.PROBABILITIES, Need.PREDICT, Need.HIDDEN, Need.HEAD, Need.OUT_OF_FOLD}
+    )
+    model: ClassVar[type[Model]] = MLPModel
+
+    def __init__(
+        self,
+        width: int = 256,
+        layers: int = 1,
+        steps: int = 300,
+        batch: int = 64,
+        learning_rate: float = 2e-3,
+        weight_decay: float = 1e-2,
+        dropout: float = 0.2,
+        device: str = "auto",
+    ) -> None:
+        for option, value in (
+            ("width", width), ("layers", layers), ("steps", steps), ("batch", batch)
+        ):  # fmt: skip
+            if int(value) < 1:
+                raise BadInput(f"mlp: {option}={value!r} is below 1", "give a positive integer")
+        if not 0 <= dropout < 1:
+            raise BadInput(f"mlp: dropout={dropout!r}", "give a number in [0, 1)")
+        if not (learning_rate > 0 and weight_decay >= 0):
+            raise BadInput(
+                f"mlp: learning_rate={learning_rate!r}, weight_decay={weight_decay!r}",
+                "learning_rate must be above 0, weight_decay at least 0",
+            )
+        self.width = width
+        self.layers = layers
+        self.steps = steps
+        self.batch = batch
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.dropout = dropout
+        self.device = device
+
+    def fit(
+        self, training: Training, rng: np.random.Generator, previous: Model | None = None
+    ) -> Model:
+        """Return a model of the labels so far; `previous` is not used."""
+        started = time.perf_counter()
+        if training.kind == "multiclass":
+            enough = len(np.unique(training.labels)) >= 2
+        else:
+            enough = len(training.labels) >= 2
+        if not enough:
+            return PriorModel(training.prior(), training.features.shape[1])
+        model = self._train(training, rng)
+        model.cost = Cost(self.steps * self.batch, time.perf_counter() - started)
+        return model
+
+    def _train(self, training: Training, rng: np.random.Generator) -> MLPModel:
+        try:
+            import torch
+        except ImportError as error:
+            raise missing_extra("torch", "torch", "the learner 'mlp'") from error
+        device = self.device
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        mean = training.features.mean(axis=0)
+        deviation = training.features.std(axis=0)
+        deviation = np.where(deviation > 1e-8, deviation, 1.0).astype(np.float32)
+        X = torch.from_numpy((training.features[training.labelled] - mean) / deviation).to(device)
+        multilabel = training.kind == "multilabel"
+        y = torch.from_numpy(training.labels.astype(np.float32 if multilabel else np.int64))
+        y = y.to(device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(rng.integers(2**62)))
+            stack: list[torch.nn.Module] = []
+            width = X.shape[1]
+            for _ in range(self.layers):
+                stack += [torch.nn.Linear(width, self.width), torch.nn.ReLU()]
+                stack += [torch.nn.Dropout(self.dropout)]
+                width = self.width
+            network = torch.nn.Sequential(*stack, torch.nn.Linear(width, training.classes))
+            network = network.to(device).train()
+            optimiser = torch.optim.AdamW(
+                network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay
+            )
+            schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, self.steps)
+            loss = torch.nn.BCEWithLogitsLoss() if multilabel else torch.nn.CrossEntropyLoss()
+            for rows in _batches(len(X), self.batch, self.steps, rng):
+                chosen = torch.from_numpy(rows).to(device)
+                optimiser.zero_grad(set_to_none=True)
+                loss(network(X[chosen]), y[chosen]).backward()
+                optimiser.step()
+                schedule.step()
+        linears = [m for m in network if isinstance(m, torch.nn.Linear)]
+        arrays: dict[str, np.ndarray] = {
+            "mean": mean.astype(np.float32),
+            "deviation": deviation,
+            "head_weights": linears[-1].weight.detach().cpu().numpy(),
+            "head_bias": linears[-1].bias.detach().cpu().numpy(),
+        }
+        for index, linear in enumerate(linears[:-1]):
+            arrays[f"weights{index}"] = linear.weight.detach().cpu().numpy()
+            arrays[f"bias{index}"] = linear.bias.detach().cpu().numpy()
+        return MLPModel(arrays, {"kind": training.kind, "layers": self.layers})
+
+
+def _batches(n: int, batch: int, steps: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """Return row indices for each step: shuffled passes over the labels, whole batches only."""
+    if n <= batch:
+        return [rng.permutation(n) for _ in range(steps)]
+    passes: list[np.ndarray] = []
+    while sum(len(p) // batch for p in passes) < steps:
+        passes.append(rng.permutation(n))
+    return [p[i : i + batch] for p in passes for i in range(0, len(p) - batch + 1, batch)][:steps]

@@ -1,0 +1,102 @@
+"""The names of the learners: one line each."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from labeltrain.errors import BadInput, StoreDamaged, nearest, unknown_name
+from labeltrain.learners.base import Learner, Model, PriorModel
+from labeltrain.learners.linear import Linear, LinearModel
+from labeltrain.learners.mlp import MLP, MLPModel
+
+_LEARNERS: dict[str, type[Learner]] = {cls.name: cls for cls in (Linear, MLP)}
+_MODELS: dict[str, type[Model]] = {cls.name: cls for cls in (PriorModel, LinearModel, MLPModel)}
+
+
+def register(learner: type[Learner]) -> type[Learner]:
+    """Add a learner of your own, and its model class, under their names.
+
+    Raises
+    ------
+    BadInput
+        When a name is empty or taken by another class.
+    """
+    for table, cls in ((_LEARNERS, learner), (_MODELS, learner.model)):
+        if not cls.name or table.get(cls.name, cls) is not cls:  # type: ignore[attr-defined]
+            raise BadInput(
+                f"the name {cls.name!r} of {cls.__qualname__} is empty or taken",
+                "give the class another `name`",
+            )
+    _LEARNERS[learner.name] = learner
+    _MODELS[learner.model.name] = learner.model
+    return learner
+
+
+def names() -> list[str]:
+    """Return the names of all learners."""
+    return sorted(_LEARNERS)
+
+
+def get(name: str) -> type[Learner]:
+    """Return the learner class of that name.
+
+    Raises
+    ------
+    BadInput
+        Unknown name; the message has the nearest one.
+    """
+    if name not in _LEARNERS:
+        raise unknown_name("learner", name, _LEARNERS)
+    return _LEARNERS[name]
+
+
+def make(name: str, parameters: Mapping[str, Any] | None = None) -> Learner:
+    """Build a learner from its name and parameters.
+
+    Raises
+    ------
+    BadInput
+        Unknown name or parameter, or a value out of range.
+    """
+    cls = get(name)
+    given = dict(parameters or {})
+    known = list(inspect.signature(cls).parameters)
+    for key in given:
+        if key not in known:
+            close = nearest(key, known)
+            raise BadInput(
+                f"learner {name!r} has no parameter {key!r}",
+                f"did you mean {close!r}?" if close else f"known: {', '.join(known)}",
+            )
+    return cls(**given)
+
+
+def describe() -> list[dict[str, Any]]:
+    """Return name, summary and abilities of every learner."""
+    return [
+        {
+            "name": name,
+            "summary": cls.summary,
+            "continues": cls.continues,
+            "gives": sorted(cls.gives),
+        }
+        for name, cls in sorted(_LEARNERS.items())
+    ]
+
+
+def rebuild(name: str, arrays: Mapping[str, Any], facts: Mapping[str, Any]) -> Model:
+    """Rebuild a stored model.
+
+    Raises
+    ------
+    StoreDamaged
+        When no learner makes models of that name.
+    """
+    if name not in _MODELS:
+        raise StoreDamaged(
+            f"a stored model is of kind {name!r}, which no learner here makes",
+            "import the package that registers it, or update labeltrain",
+        )
+    return _MODELS[name].from_arrays(arrays, facts)

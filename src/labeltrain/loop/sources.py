@@ -1,0 +1,29 @@
+"""What a model lets strategies see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from labeltrain.learners.base import Learner, Model
+from labeltrain.strategies.base import Need
+
+
+def model_sources(
+    learner: Learner,
+    model: Model,
+    features: np.ndarray,
+    probabilities: Callable[[], np.ndarray],
+    out_of_fold: Callable[[], np.ndarray],
+) -> dict[str, Any]:
+    """Return the view's sources that `learner` declares to give, each computed on first use."""
+    offered: dict[str, Any] = {
+        Need.PROBABILITIES: probabilities,
+        Need.HIDDEN: lambda: model.hidden(features),
+        Need.HEAD: lambda: model.head,
+        Need.PREDICT: model.predict_proba,
+        Need.OUT_OF_FOLD: out_of_fold,
+    }
+    return {need: source for need, source in offered.items() if need in learner.gives}

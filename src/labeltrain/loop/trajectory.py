@@ -1,0 +1,335 @@
+"""One run of the loop: a strategy, a learner and an oracle, round after round."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from labeltrain.errors import BadInput
+from labeltrain.learners.base import Learner, Model, Training
+from labeltrain.loop.checks import checked, refuse_unmet_needs
+from labeltrain.loop.evaluate import Evaluator
+from labeltrain.loop.journal import Journal, MemoryJournal
+from labeltrain.loop.oracle import Oracle
+from labeltrain.loop.out_of_fold import out_of_fold
+from labeltrain.loop.sources import model_sources
+from labeltrain.loop.state import State
+from labeltrain.rng import stream
+from labeltrain.store.ledger import Event
+from labeltrain.strategies.base import Memo, Need, Round, Strategy
+from labeltrain.strategies.registry import make as make_strategy
+from labeltrain.strategies.view import PoolView
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What is known of the pool without asking.
+
+    Attributes
+    ----------
+    features : ndarray of float32, shape (n, d)
+    ids : sequence of str, length n
+    classes : tuple of str
+    kind : {"multiclass", "multilabel"}
+    extra : dict of str to array
+        Any of ``groups``, ``costs``, ``prior``, ``targets``, ``scores``.
+    """
+
+    features: np.ndarray
+    ids: Sequence[str]
+    classes: tuple[str, ...]
+    kind: str = "multiclass"
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is asked, and when.
+
+    Attributes
+    ----------
+    batch : float
+        Budget of each round.
+    rounds : int
+        Rounds after the seed set.
+    seed_size : int
+        Size of the seed set.
+    seed_method : str
+        A strategy that needs no label: ``random`` or ``clusters``.
+    parallel : int
+        How many a sequential strategy may ask at once.
+    seed : int
+    """
+
+    batch: float = 50
+    rounds: int = 10
+    seed_size: int = 50
+    seed_method: str = "random"
+    parallel: int = 1
+    seed: int = 0
+
+    def refuse_if_too_large(self, pool: Pool) -> None:
+        """Raise when the plan asks for more labels than the pool holds.
+
+        Raises
+        ------
+        BadInput
+            With the largest number of rounds that fits.
+        """
+        if "costs" in pool.extra:
+            return  # a budget of costs, not of items: rounds end when nothing is affordable
+        wanted = self.seed_size + self.batch * self.rounds
+        if wanted > len(pool):
+            fits = max(0, int((len(pool) - self.seed_size) // self.batch))
+            raise BadInput(
+                f"{self.seed_size} + {self.rounds} rounds of {self.batch:g} = {wanted:g} labels "
+                f"are asked for, but the pool holds {len(pool)} items",
+                f"use at most {fits} rounds, or a smaller batch or seed set",
+            )
+
+
+class Trajectory:
+    """The loop of one strategy and one seed; see :meth:`run`.
+
+    Its whole memory is the journal: a new Trajectory on the same journal goes on where the last
+    one stopped, with the same result.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        learner: Learner,
+        strategy: Strategy,
+        oracle: Oracle,
+        evaluator: Evaluator,
+        plan: Plan,
+        journal: Journal | None = None,
+        run: str = "",
+    ) -> None:
+        self.pool = pool
+        self.learner = learner
+        self.strategy = strategy
+        self.oracle = oracle
+        self.evaluator = evaluator
+        self.plan = plan
+        self.journal = journal if journal is not None else MemoryJournal()
+        self.run_name = run
+        self._model: Model | None = None
+        self._probabilities: np.ndarray | None = None
+        self._seconds_store = 0.0
+        given = [n for n in Need if n in pool.extra] + [Need.EMBEDDINGS, *learner.gives]
+        refuse_unmet_needs(strategy, learner.name, given, pool.kind)
+        plan.refuse_if_too_large(pool)
+        self.state = State.fold(self.journal.events())
+
+    @property
+    def finished(self) -> bool:
+        """True when every round is scored, or the pool is used up."""
+        state = self.state
+        return state.round > self.plan.rounds or (
+            state.exhausted and bool(state.scored) and state.groups == 0
+        )
+
+    def run(self, after_round: Callable[[dict[str, Any]], None] | None = None) -> State:
+        """Go on until finished; call `after_round` with the body of each scored event."""
+        while not self.finished:
+            body = self.step()
+            if after_round is not None:
+                after_round(body)
+        return self.state
+
+    def step(self) -> dict[str, Any]:
+        """Do one round: select, ask, commit, fit, score, commit."""
+        timing = {"select": 0.0, "store": self._seconds_store}
+        memo = Memo()
+        budget = float(self.plan.seed_size if self.state.round == 0 else self.plan.batch)
+        while not self.state.exhausted:
+            count = self._affordable(budget - self.state.spent_in_round)
+            if count == 0:
+                break
+            self._ask(count, budget, memo, timing)
+        return self._learn(timing)
+
+    # -- selecting -----------------------------------------------------------------------------
+
+    def _free(self) -> np.ndarray:
+        free = np.ones(len(self.pool), dtype=bool)
+        free[self.state.positions] = False
+        free[list(self.state.skipped)] = False
+        return np.flatnonzero(free)
+
+    def _affordable(self, left: float) -> int:
+        free = self._free()
+        if len(free) == 0:
+            return 0
+        costs = self.pool.extra.get("costs")
+        if costs is None:
+            return min(int(left + 1e-9), len(free))
+        ordered = np.cumsum(np.sort(np.asarray(costs, float)[free]))
+        return int(np.searchsorted(ordered, left + 1e-9, side="right"))
+
+    def _ask(self, count: int, budget: float, memo: Memo, timing: dict[str, float]) -> None:
+        started = time.perf_counter()
+        state, number = self.state, self.state.round
+        strategy = make_strategy(self.plan.seed_method) if number == 0 else self.strategy
+        if strategy.sequential:
+            count = min(count, self.plan.parallel)
+        view = self.view(budget, memo)
+        if number == 0:
+            rng = stream(self.plan.seed, "seed set")
+        else:
+            rng = stream(self.plan.seed, "select", number, state.groups)
+        picks = checked(strategy.select(view, count, rng), view, count, strategy.name)
+        keep = self._within(picks.positions, budget - state.spent_in_round)
+        timing["select"] += time.perf_counter() - started
+        answers = self.oracle.ask(picks.positions[keep])
+        rows = []
+        costs = self.pool.extra.get("costs")
+        for row, answer in zip(keep, answers, strict=True):
+            position = int(picks.positions[row])
+            score = float(picks.scores[row])
+            pick: dict[str, Any] = {
+                "position": position,
+                "id": self.pool.ids[position],
+                "score": score if np.isfinite(score) else None,
+                "answer": _plain(answer),
+            }
+            if picks.notes[row] is not None:
+                pick["note"] = picks.notes[row]
+            if costs is not None:
+                pick["cost"] = float(costs[position])
+            rows.append(pick)
+        exhausted = len(rows) == 0 or len(rows) == len(view.candidates)
+        event = Event(
+            self.run_name,
+            "picked",
+            {
+                "round": number,
+                "group": state.groups,
+                "strategy": strategy.name if number else f"seed:{strategy.name}",
+                "version": strategy.version,
+                "picks": rows,
+                "exhausted": exhausted,
+            },
+        )
+        started = time.perf_counter()
+        self.journal.append([event])
+        timing["store"] += time.perf_counter() - started
+        state.apply(event)
+
+    def _within(self, positions: np.ndarray, left: float) -> np.ndarray:
+        """Return the rows of picks that fit into the budget, in the strategy's order."""
+        costs = self.pool.extra.get("costs")
+        if costs is None:
+            return np.arange(len(positions))
+        keep = []
+        for row, cost in enumerate(np.asarray(costs, float)[positions]):
+            if cost <= left + 1e-9:
+                keep.append(row)
+                left -= cost
+        return np.array(keep, dtype=np.int64)
+
+    def view(self, budget: float, memo: Memo | None = None) -> PoolView:
+        """Return what a strategy may see now."""
+        state, pool = self.state, self.pool
+        sources: dict[str, Any] = {**pool.extra, "embeddings": pool.features}
+        if state.round > 0:
+            sources |= model_sources(
+                self.learner,
+                self._current_model(),
+                pool.features,
+                self._pool_probabilities,
+                self._out_of_fold,
+            )
+        return PoolView(
+            len(pool),
+            pool.classes,
+            kind=pool.kind,
+            labelled=state.positions,
+            labels=state.labels(pool.kind, len(pool.classes)),
+            candidates=self._free(),
+            round=Round(state.round, budget, state.spent_in_round),
+            history=state.history,
+            sources=sources,
+            memo=memo,
+        )
+
+    def _current_model(self) -> Model:
+        if self._model is None:
+            self._model = self.journal.load_model(self.state.scored[-1]["model"])
+        return self._model
+
+    def _pool_probabilities(self) -> np.ndarray:
+        if self._probabilities is None:
+            self._probabilities = self._current_model().predict_proba(self.pool.features)
+        return self._probabilities
+
+    def _out_of_fold(self) -> np.ndarray:
+        rng = stream(self.plan.seed, "out of fold", self.state.round)
+        return out_of_fold(self.learner, self._training(), rng)
+
+    # -- learning ------------------------------------------------------------------------------
+
+    def _training(self) -> Training:
+        state, pool = self.state, self.pool
+        return Training(
+            pool.features,
+            state.positions,
+            state.labels(pool.kind, len(pool.classes)),
+            len(pool.classes),
+            pool.kind,
+            state.rounds,
+        )
+
+    def _learn(self, timing: dict[str, float]) -> dict[str, Any]:
+        state = self.state
+        number = state.round
+        previous = None
+        if self.learner.continues and state.scored:
+            previous = self._current_model()
+        started = time.perf_counter()
+        rng = stream(self.plan.seed, "fit", number)
+        self._model = self.learner.fit(self._training(), rng, previous)
+        self._probabilities = None
+        trained = time.perf_counter()
+        scored = self.evaluator.score(self._model, self._pool_probabilities())
+        evaluated = time.perf_counter()
+        reference = self.journal.save_model(self._model)
+        body = {
+            "round": number,
+            "labels": len(state.history),
+            "spent": state.spent,
+            **scored,
+            "model": reference,
+            "seconds": {
+                "train": trained - started,
+                "select": timing["select"],
+                "evaluate": evaluated - trained,
+                # Up to here; the commit of this very event is counted in the next round.
+                "store": timing["store"] + time.perf_counter() - evaluated,
+            },
+            "examples": self._model.cost.examples,
+        }
+        event = Event(self.run_name, "scored", body)
+        started = time.perf_counter()
+        self.journal.append([event])
+        if state.scored and state.scored[-1]["model"] != reference:
+            self.journal.drop_model(state.scored[-1]["model"])
+        self._seconds_store = time.perf_counter() - started
+        state.apply(event)
+        return body
+
+
+def _plain(answer: Any) -> Any:
+    """Return an answer as a JSON value: a class, a list of 0/1, or None for a skip."""
+    if np.ndim(answer):
+        row = [int(v) for v in answer]
+        return None if min(row) < 0 else row
+    return None if int(answer) < 0 else int(answer)

@@ -1,0 +1,113 @@
+"""A trained model in one file, without pickle."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from labeltrain.errors import BadInput, StoreDamaged
+from labeltrain.learners import Model, rebuild
+from labeltrain.metrics import apply_temperature
+from labeltrain.store import arrays as array_files
+from labeltrain.store.files import replace_bytes
+
+FORMAT = "labeltrain-model-1"
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """A model with its classes, its encoder and its calibration.
+
+    Attributes
+    ----------
+    model : Model
+    classes : tuple of str
+    encoder : str
+    encoder_options : dict
+    temperature : float
+        Divides the logits; 1 when too few labels were there to fit it.
+    facts : dict
+        Where the model comes from: labels, audited score.
+    """
+
+    model: Model
+    classes: tuple[str, ...]
+    encoder: str
+    encoder_options: dict[str, Any]
+    temperature: float = 1.0
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def probabilities_of_features(self, features: np.ndarray) -> np.ndarray:
+        """Return calibrated probabilities, float64 (k, C), of encoded features (k, d)."""
+        raw = self.model.predict_proba(np.asarray(features, dtype=np.float32))
+        return apply_temperature(raw, self.temperature)
+
+    def predict_proba(self, items: Sequence[Any]) -> np.ndarray:
+        """Encode items (texts, image paths, feature rows) and return probabilities (k, C)."""
+        from labeltrain import encoders
+
+        encoder = encoders.make(self.encoder, **self.encoder_options)
+        return self.probabilities_of_features(encoder.encode(items))
+
+    def predict(self, items: Sequence[Any]) -> list[str]:
+        """Encode items and return the most likely class of each."""
+        return [self.classes[c] for c in self.predict_proba(items).argmax(axis=1)]
+
+    def save(self, path: str | Path) -> None:
+        """Write the model to one `.npz` file: plain arrays and JSON, no pickle."""
+        facts = {
+            "format": FORMAT,
+            "kind": self.model.name,
+            "model": self.model.facts(),
+            "classes": list(self.classes),
+            "encoder": self.encoder,
+            "encoder_options": self.encoder_options,
+            "temperature": self.temperature,
+            "facts": self.facts,
+        }
+        replace_bytes(Path(path), array_files.to_bytes(self.model.arrays(), facts))
+
+
+def load_model(path: str | Path) -> SavedModel:
+    """Load a model that a project saved.
+
+    Raises
+    ------
+    BadInput
+        The file is missing, damaged, or not a model of LabelTrain.
+
+    Examples
+    --------
+    >>> from labeltrain.projects import load_model
+    >>> model = load_model("model.npz")  # doctest: +SKIP
+    >>> model.predict(["a text"])  # doctest: +SKIP
+    """
+    path = Path(path)
+    try:
+        arrays, facts = array_files.from_bytes(path.read_bytes())
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror}", "check the path") from error
+    except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError) as error:
+        raise BadInput(
+            f"{path} is not a model file, or is damaged: {error}", "save it again"
+        ) from error
+    if facts.get("format") != FORMAT:
+        raise BadInput(f"{path} is not a labeltrain model", "save one with `project save-model`")
+    try:
+        model = rebuild(facts["kind"], arrays, facts["model"])
+    except StoreDamaged as error:
+        raise BadInput(error.problem, error.remedy) from error
+    return SavedModel(
+        model,
+        tuple(facts["classes"]),
+        facts["encoder"],
+        facts["encoder_options"],
+        facts["temperature"],
+        facts["facts"],
+    )

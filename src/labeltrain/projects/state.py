@@ -1,0 +1,171 @@
+"""Where a project stands: a fold over its events, and nothing else."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from labeltrain.store import Event
+from labeltrain.strategies.base import Past
+
+LABELLED, SKIPPED, WITHDRAWN = "labelled", "skipped", "withdrawn"
+
+
+@dataclass(frozen=True)
+class Vote:
+    """The latest word of one annotator on one item; `label` is None for a skip."""
+
+    annotator: str
+    label: str | None
+    order: int
+
+
+@dataclass
+class ProjectState:
+    """All that a project knows of its items.
+
+    Attributes
+    ----------
+    classes : list of str
+    votes : dict of int to dict of str to Vote
+        Position to annotator to latest answer; withdrawn answers are gone.
+    asked : dict of int to dict
+        Position to the pick as it was stored (round, strategy, audit, score, note).
+    audit_order : list of int
+        Items set aside for the audit.
+    rounds : int
+        Rounds opened.
+    measurements : list of dict
+        The body of each ``measured`` event.
+    stale_audit : bool
+        An audit answer changed after the last measurement.
+    """
+
+    classes: list[str] = field(default_factory=list)
+    votes: dict[int, dict[str, Vote]] = field(default_factory=dict)
+    asked: dict[int, dict[str, Any]] = field(default_factory=dict)
+    audit_order: list[int] = field(default_factory=list)
+    rounds: int = 0
+    measurements: list[dict[str, Any]] = field(default_factory=list)
+    stale_audit: bool = False
+    encoded: dict[str, Any] | None = None
+    first_round: dict[int, int] = field(default_factory=dict)
+    _order: int = 0
+
+    @classmethod
+    def fold(cls, events: Iterable[Event]) -> ProjectState:
+        """Return the state after these events."""
+        state = cls()
+        for event in events:
+            state.apply(event)
+        state._audit_set = set(state.audit_order)
+        return state
+
+    def apply(self, event: Event) -> None:
+        """Take one event in."""
+        body = event.body
+        if event.kind == "classes":
+            self.classes += body["added"]
+        elif event.kind == "reserved":
+            self.audit_order = [int(p) for p in body["positions"]]
+            self._audit_set = set(self.audit_order)
+        elif event.kind == "encoded":
+            self.encoded = body
+        elif event.kind == "opened":
+            self.rounds = body["round"] + 1
+            for pick in body["picks"]:
+                self.asked[int(pick["position"])] = {**pick, "round": body["round"]}
+        elif event.kind == "answered":
+            for answer in body["answers"]:
+                self._answer(answer)
+        elif event.kind == "measured":
+            self.measurements.append(body)
+            self.stale_audit = False
+
+    _audit_set: set[int] = field(default_factory=set)
+
+    def _answer(self, answer: dict[str, Any]) -> None:
+        position, annotator = int(answer["position"]), answer["annotator"]
+        held = self.votes.setdefault(position, {})
+        self._order += 1
+        if position in self._audit_set and annotator in held:
+            self.stale_audit = True
+        if answer["what"] == WITHDRAWN:
+            held.pop(annotator, None)
+            return
+        label = answer["label"] if answer["what"] == LABELLED else None
+        held[annotator] = Vote(annotator, label, self._order)
+        self.first_round.setdefault(position, self.rounds)
+
+    def label(self, position: int) -> str | None:
+        """Return the label in force: the majority of the annotators, the latest on a tie."""
+        votes = [v for v in self.votes.get(position, {}).values() if v.label is not None]
+        if not votes:
+            return None
+        counts = Counter(v.label for v in votes)
+        most = max(counts.values())
+        leaders = [v for v in votes if counts[v.label] == most]
+        return max(leaders, key=lambda v: v.order).label
+
+    def skipped(self, position: int) -> bool:
+        """Return True when all who answered said that they do not know."""
+        votes = self.votes.get(position, {})
+        return bool(votes) and all(v.label is None for v in votes.values())
+
+    def labels(self) -> dict[int, str]:
+        """Return position to label of every labelled item, in the order first answered."""
+        found = {}
+        for position in self.votes:
+            label = self.label(position)
+            if label is not None:
+                found[position] = label
+        return found
+
+    @property
+    def pending(self) -> list[int]:
+        """Positions asked and not answered yet, in the order asked."""
+        return [p for p in self.asked if not self.votes.get(p)]
+
+    def is_audit(self, position: int) -> bool:
+        """Return True for an item that is set aside for the audit."""
+        return position in self._audit_set
+
+    def training(self) -> tuple[np.ndarray, list[str]]:
+        """Return positions and labels that may train: all but those set aside for the audit."""
+        labels = {p: v for p, v in self.labels().items() if p not in self._audit_set}
+        return np.fromiter(labels, dtype=np.int64, count=len(labels)), list(labels.values())
+
+    def audited(self) -> dict[int, str]:
+        """Return position to label of the audit items that were asked and answered.
+
+        Only items that were asked count: an answer somebody volunteered on a later one is kept,
+        and counts when its turn comes, so that nobody's choice bends the sample.
+        """
+        found = {}
+        for position in self.audit_order:
+            if position in self.asked:
+                label = self.label(position)
+                if label is not None:
+                    found[position] = label
+        return found
+
+    @property
+    def audit_asked(self) -> int:
+        """Audit questions asked so far."""
+        return sum(1 for p in self.audit_order if p in self.asked)
+
+    def history(self) -> list[Past]:
+        """Return the picks so far as strategies see them, audit questions left out."""
+        number = {c: i for i, c in enumerate(self.classes)}
+        past = []
+        for position, pick in self.asked.items():
+            if position in self._audit_set:
+                continue
+            label = self.label(position)
+            answer = None if label is None else number[label]
+            past.append(Past(position, pick["round"], answer, pick.get("note"), pick["strategy"]))
+        return past

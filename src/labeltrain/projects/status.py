@@ -1,0 +1,102 @@
+"""What a project says about itself: status and history."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from labeltrain.loop import audit
+from labeltrain.metrics import krippendorff_alpha, pairwise_agreement
+from labeltrain.store import Event
+
+if TYPE_CHECKING:
+    from labeltrain.projects.project import Project
+
+
+def status(project: Project) -> dict[str, Any]:
+    """Return labels, classes, audited score, agreement and what is open."""
+    state = project.state
+    labels = state.labels()
+    counts = Counter(labels.values())
+    audited = state.audited()
+    triples = [
+        (position, vote.annotator, vote.label)
+        for position, votes in state.votes.items()
+        for vote in votes.values()
+        if vote.label is not None
+    ]
+    shared = sum(
+        1 for v in state.votes.values() if sum(vote.label is not None for vote in v.values()) > 1
+    )
+    latest = state.measurements[-1] if state.measurements else None
+    return {
+        "items": len(project.items.ids),
+        "labels": len(labels),
+        "training_labels": len(labels) - sum(1 for p in labels if state.is_audit(p)),
+        "rounds": state.rounds,
+        "open": len(state.pending),
+        "skipped": sum(1 for p in state.votes if state.skipped(p)),
+        "classes": {c: counts.get(c, 0) for c in state.classes},
+        "audit": {
+            "share": project.spec["audit_share"],
+            "labels": len(audited),
+            "asked": state.audit_asked,
+            "score": latest["score"] if latest else None,
+            "low": latest["low"] if latest else None,
+            "high": latest["high"] if latest else None,
+            "measured_on": latest["labels"] if latest else None,
+            "measured_at_training_labels": latest["training_labels"] if latest else None,
+            "next_at": audit.next_checkpoint(latest["labels"] if latest else None),
+        },
+        "agreement": {
+            "items": shared,
+            "pairwise": pairwise_agreement(triples),
+            "krippendorff_alpha": krippendorff_alpha(triples),
+        },
+        "annotators": dict(Counter(person or "(not named)" for _, person, _ in triples)),
+        "encoder": project.spec["encoder"],
+        "learner": project.spec["learner"],
+        "strategy": project.spec["strategy"],
+    }
+
+
+def history(events: Iterable[Event]) -> list[dict[str, Any]]:
+    """Return one row per event: time (UTC), kind, and a sentence."""
+    return [
+        {
+            "time": datetime.fromtimestamp(event.time, UTC).isoformat(timespec="seconds"),
+            "event": event.kind,
+            "what": _sentence(event),
+        }
+        for event in events
+    ]
+
+
+def _sentence(event: Event) -> str:
+    body = event.body
+    if event.kind == "project":
+        return (
+            f"project on {body['name']}: {body['encoder']}, {body['learner']}, {body['strategy']}"
+        )
+    if event.kind == "classes":
+        return f"classes: {', '.join(body['added'])}"
+    if event.kind == "reserved":
+        return f"{len(body['positions'])} items set aside for the audit"
+    if event.kind == "encoded":
+        return f"items encoded in {body['seconds']:.1f} s"
+    if event.kind == "opened":
+        chosen = Counter(p["strategy"] for p in body["picks"])
+        parts = ", ".join(f"{n} by {s}" for s, n in sorted(chosen.items()))
+        return f"round {body['round'] + 1}: {len(body['picks'])} items chosen ({parts})"
+    if event.kind == "answered":
+        effects = Counter(a.get("effect", "new") for a in body["answers"])
+        parts = ", ".join(f"{n} {e}" for e, n in sorted(effects.items()))
+        return f"answers from {body['source']}: {parts}"
+    if event.kind == "measured":
+        return (
+            f"audited accuracy {body['score']:.3f} ({body['low']:.3f} to {body['high']:.3f}) "
+            f"on {body['labels']} audit labels"
+        )
+    return ""

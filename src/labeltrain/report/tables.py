@@ -1,0 +1,178 @@
+"""The tables of one experiment, as HTML."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from labeltrain.metrics.saving import SHARES, Saving
+from labeltrain.metrics.wins import WinMatrix
+from labeltrain.report.figures import Look
+from labeltrain.report.markup import Cell, Row, table
+from labeltrain.report.summary import ExperimentSummary, StrategySummary
+from labeltrain.report.words import (
+    NONE,
+    interval_text,
+    labels_text,
+    mean_text,
+    p_text,
+    percent,
+    saving_text,
+    seconds_text,
+    title,
+)
+
+#: Classes from which the recall table is split into two columns.
+MANY_CLASSES = 20
+
+
+def finals(summary: ExperimentSummary, look: Look) -> str:
+    """Scores at the last common round."""
+    rows = [
+        _row(s, look, *(Cell(mean_text(s.final.get(m), m)) for m in summary.metrics))
+        for s in summary.strategies
+    ]
+    return table([Cell("Strategy"), *(Cell(title(m)) for m in summary.metrics)], rows)
+
+
+def needs(summary: ExperimentSummary, look: Look) -> str:
+    """Labels each strategy needs to reach the targets."""
+    spent = float(summary.aligned.labels[-1])
+    rows = []
+    for s in summary.strategies:
+        cells = []
+        for share in SHARES:
+            x = _at(s, share)
+            cells.append(Cell(labels_text(x, spent, baseline=s.is_baseline) if x else NONE))
+        rows.append(_row(s, look, *cells))
+    first = next((s for s in summary.strategies if s.is_baseline), None)
+    heads = []
+    for share in SHARES:
+        x = _at(first, share) if first else None
+        target = f"score {percent(x.target)}" if x and x.status != "no_rise" else ""
+        heads.append(Cell(f"{share * 100:.0f} %", target))
+    return table([Cell("Strategy"), *heads], rows)
+
+
+def savings(summary: ExperimentSummary, look: Look) -> str:
+    """Label saving with its interval at every target."""
+    rows = []
+    for s in summary.strategies:
+        if s.is_baseline:
+            continue
+        cells = []
+        for share in SHARES:
+            x = _at(s, share)
+            if x is None:
+                cells.append(Cell(NONE))
+                continue
+            sure = x.low is not None and x.low > 0
+            cells.append(Cell(saving_text(x), interval_text(x) or x.reason, "sure" if sure else ""))
+        rows.append(_row(s, look, *cells))
+    return table([Cell("Strategy"), *(Cell(f"{x * 100:.0f} %") for x in SHARES)], rows)
+
+
+def areas(summary: ExperimentSummary, look: Look) -> str:
+    """Area under the curve, its difference to the baseline, and the test."""
+    metric = summary.experiment.metric
+    rows = []
+    for s in summary.strategies:
+        c = s.comparison
+        cells = [Cell(mean_text(s.area, metric)), Cell(str(s.seeds))]
+        if c is None:
+            cells += [Cell("baseline" if s.is_baseline else NONE)] + [Cell(NONE)] * 4
+        else:
+            sure = c.p_holm is not None and c.p_holm < 0.05
+            interval = f"{percent(c.low)} to {percent(c.high)}" if c.low is not None else ""
+            cells += [
+                Cell(("+" if c.difference > 0 else "") + percent(c.difference), interval),
+                Cell(f"{c.wins} of {c.seeds}"),
+                Cell(c.test or NONE),
+                Cell(p_text(c.p), "" if c.p is not None else c.reason),
+                Cell(p_text(c.p_holm), "", "sure" if sure else ""),
+            ]
+        rows.append(_row(s, look, *cells))
+    heads = ("Area", "Seeds", "Difference", "Seeds won", "Test", "p", "p (Holm)")
+    return table([Cell("Strategy"), *map(Cell, heads)], rows)
+
+
+def wins(matrix: WinMatrix, look: Look) -> str:
+    """Who beat whom, in how many seeds."""
+    rows = []
+    for i, name in enumerate(matrix.names):
+        cells = []
+        for j in range(len(matrix.names)):
+            if i == j or not matrix.seeds[i, j]:
+                cells.append(Cell(NONE, css="cell"))
+                continue
+            share = matrix.wins[i, j] / matrix.seeds[i, j]
+            sure = bool(matrix.significant[i, j])
+            cells.append(
+                Cell(
+                    f"{matrix.wins[i, j]} of {matrix.seeds[i, j]}" + (" *" if sure else ""),
+                    css="cell sure" if sure else "cell",
+                    style=_shade(share),
+                )
+            )
+        rows.append(Row((Cell(name, key=look.of(name)["color"]), *cells)))
+    heads = [Cell("Row beats column"), *(Cell(n, css="cell") for n in matrix.names)]
+    return table(heads, rows, css="heat")
+
+
+def recalls(summary: ExperimentSummary) -> str:
+    """Recall of every class at the last common round, the largest classes first."""
+    shown = [s for s in summary.strategies if s.recall is not None]
+    classes = summary.experiment.classes
+    counts = np.asarray(summary.experiment.test_counts)
+    order = sorted(range(len(classes)), key=lambda c: (-counts[c], c))
+    rows = []
+    for c in order:
+        cells = []
+        for s in shown:
+            value = float(s.recall[c]) if s.recall is not None and c < len(s.recall) else math.nan
+            style = _shade(value) if math.isfinite(value) else ""
+            cells.append(Cell(percent(value, 0), css="cell", style=style))
+        rows.append(Row((Cell(classes[c]), Cell(str(int(counts[c]))), *cells)))
+    heads = [Cell("Class"), Cell("Test items"), *(Cell(s.name, css="cell") for s in shown)]
+    if len(rows) <= MANY_CLASSES:
+        return table(heads, rows, css="heat")
+    half = math.ceil(len(rows) / 2)
+    parts = (table(heads, part, css="heat") for part in (rows[:half], rows[half:]))
+    return f'<div class="pair">{"".join(parts)}</div>'
+
+
+def seconds(summary: ExperimentSummary, look: Look) -> str:
+    """Seconds of every step: the mean of a round, and the total over all seeds."""
+    steps = list(dict.fromkeys(k for s in summary.strategies for k in s.seconds))
+    rows = []
+    for s in summary.strategies:
+        cells = []
+        for step in steps:
+            if step in s.seconds:
+                mean, total = s.seconds[step]
+                cells.append(Cell(seconds_text(mean), f"{seconds_text(total)} in all"))
+            else:
+                cells.append(Cell(NONE))
+        means = sum(v[0] for v in s.seconds.values())
+        total = sum(v[1] for v in s.seconds.values())
+        cells.append(Cell(seconds_text(means), f"{seconds_text(total)} in all"))
+        rows.append(_row(s, look, *cells))
+    heads = [Cell("Strategy"), *(Cell(x.capitalize()) for x in steps), Cell("Sum")]
+    return table(heads, rows)
+
+
+def _row(s: StrategySummary, look: Look, *cells: Cell) -> Row:
+    name = Cell(s.name, key=look.of(s.name)["color"])
+    return Row((name, *cells), "baseline" if s.is_baseline else "")
+
+
+def _at(s: StrategySummary, share: float) -> Saving | None:
+    return next((x for x in s.savings if x.share == share), None)
+
+
+def _shade(share: float) -> str:
+    """Return white to a blue on which black text can still be read."""
+    part = min(max(share, 0.0), 1.0) ** 1.5
+    red, green, blue = (round(255 + (full - 255) * part) for full in (110, 178, 222))
+    return f"background:rgb({red},{green},{blue});color:#1a1a1a"

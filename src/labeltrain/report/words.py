@@ -1,0 +1,197 @@
+"""Numbers as words: the same wording on the page and in the terminal."""
+
+from __future__ import annotations
+
+import math
+
+from labeltrain.metrics.saving import Saving
+from labeltrain.report.summary import ExperimentSummary, Mean, StrategySummary
+
+NONE = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
+#: Target of the headline, a share of the baseline's rise.
+HEADLINE = 0.9
+
+TITLES = {
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
+    "balanced_accuracy_min5": "Balanced accuracy, 5+ test items",
+    "pool_accuracy": "Pool accuracy",
+    "macro_f1": "Macro F1",
+    "micro_f1": "Micro F1",
+    "map": "Mean average precision",
+    "exact_match": "Exact match",
+    "nll": "Negative log likelihood",
+    "ece": "Calibration error",
+}
+#: Scores shown as they are; all others are shown in percent.
+RAW = ("nll",)
+
+
+def title(metric: str) -> str:
+    """Return the readable name of a score."""
+    return TITLES.get(metric, metric.replace("_", " ").capitalize())
+
+
+def signed(text: str) -> str:
+    """Use a real minus sign."""
+    return text.replace("-", MINUS)
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """Return a share in percent without the sign: 0.864 is "86.4"."""
+    if value is None or not math.isfinite(value):
+        return NONE
+    text = f"{100 * value:.{digits}f}"
+    return signed(text[1:] if float(text) == 0 and text.startswith("-") else text)
+
+
+def saved(value: float | None) -> str:
+    """Return a saving in whole percent, with a decimal where it would look like 0."""
+    rounded = percent(value, 0)
+    return percent(value, 1) if rounded == "0" and value != 0 else rounded
+
+
+def number(value: float, metric: str) -> str:
+    """Return a score the way its metric is shown."""
+    return signed(f"{value:.3f}") if metric in RAW else percent(value)
+
+
+def mean_text(mean: Mean | None, metric: str) -> str:
+    """Return "86.4 ± 0.7"; without the interval if there is none."""
+    if mean is None:
+        return NONE
+    if mean.high is None:
+        return number(mean.value, metric)
+    half = mean.high - mean.value
+    return f"{number(mean.value, metric)} ± {number(half, metric)}"
+
+
+def p_text(p: float | None) -> str:
+    """Return a p-value with at most three decimals."""
+    if p is None:
+        return NONE
+    return "<0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def seconds_text(seconds: float) -> str:
+    """Return seconds, minutes or hours with about three figures."""
+    if seconds < 0.0995:
+        return f"{1000 * seconds:.{0 if seconds >= 0.00995 else 1}f} ms" if seconds else "0 s"
+    if seconds < 100:
+        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def labels_text(saving: Saving, spent: float, *, baseline: bool = False) -> str:
+    """Return the labels needed, with censoring said plainly."""
+    if saving.status == "no_rise":
+        return "no target"
+    if baseline:
+        return f"{saving.labels_baseline:.0f}"
+    if saving.status == "never":
+        return f">{spent:.0f} (never reached)"
+    if saving.status == "at_start":
+        return f"≤{saving.labels_method:.0f} (at its first score)"
+    return f"{saving.labels_method:.0f}"
+
+
+def saving_text(saving: Saving) -> str:
+    """Return the saving alone: "56 %", "<−25 % (never reached)", "≥96 %" or a dash."""
+    if saving.status == "never":
+        return f"<{saved(saving.bound)} % (never reached)"
+    if saving.status == "at_start":
+        return f"≥{saved(saving.bound)} %"
+    return NONE if saving.value is None else f"{saved(saving.value)} %"
+
+
+def interval_text(saving: Saving) -> str:
+    """Return the interval of a saving, open sides said plainly; empty if there is none."""
+    if saving.low is None or saving.high is None:
+        return ""
+    low, high = math.isfinite(saving.low), math.isfinite(saving.high)
+    if low and high:
+        return f"{saved(saving.low)} to {saved(saving.high)} %"
+    if high:
+        return f"at most {saved(saving.high)} %, open below"
+    return f"at least {saved(saving.low)} %, open above" if low else "open on both sides"
+
+
+def seeds_text(seeds: int) -> str:
+    """Return "1 seed" or "10 seeds"."""
+    return f"{seeds} seed{'' if seeds == 1 else 's'}"
+
+
+def saving_sentence(saving: Saving, method: str, baseline: str, spent: float) -> str:
+    """Say in one sentence what one strategy saved at one target, and how sure that is."""
+    seeds = seeds_text(saving.seeds)
+    if saving.status == "no_rise":
+        return f"No saving can be computed: {baseline} does not rise over these labels ({seeds})."
+    rise = f"{saving.share * 100:.0f} % of {baseline}'s rise"
+    random = f"{baseline} needs {saving.labels_baseline:.0f}"
+    interval = interval_text(saving)
+    level = f"{saving.level * 100:.0f} % interval {interval}"
+    if saving.status == "never":
+        more = f" (saving {level})" if interval else ""
+        return (
+            f"No saving shown: {method} never reaches {rise} within {spent:.0f} labels, where "
+            f"{random}{more}, {seeds}."
+        )
+    if saving.status == "at_start":
+        sure = f" ({level})" if interval else f"; no interval from {seeds}, so nothing is shown yet"
+        return (
+            f"{method} is already at {rise} with its first {saving.labels_method:.0f} labels, "
+            f"where {random}: at least {saved(saving.bound)} % saved{sure}, {seeds}."
+        )
+    needs = f"{method} needs {saving.labels_method:.0f} labels where {random}"
+    value = saving.value if saving.value is not None else float("nan")
+    if saving.low is None or saving.high is None:
+        which = "fewer" if value >= 0 else "more"
+        return (
+            f"To reach {rise}, {needs}: {saved(abs(value))} % {which}, but {seeds} give no "
+            "interval, so no saving is shown yet."
+        )
+    if saving.low > 0:
+        return f"To reach {rise}, {needs}: {saved(value)} % saved ({level}), {seeds}."
+    if saving.high < 0:
+        return (
+            f"{method} costs labels: to reach {rise}, {needs}, {saved(-value)} % more "
+            f"(saving {level}), {seeds}."
+        )
+    return f"No saving shown: to reach {rise}, {needs} (saving {saved(value)} %, {level}), {seeds}."
+
+
+def best(summary: ExperimentSummary) -> StrategySummary | None:
+    """Return the strategy with the highest mean area besides the baseline."""
+    others = [s for s in summary.strategies if not s.is_baseline and s.area is not None]
+    return max(others, key=lambda s: s.area.value if s.area else 0.0, default=None)
+
+
+def headline(summary: ExperimentSummary) -> str:
+    """Say in one sentence what an experiment found."""
+    top = best(summary)
+    split = "" if summary.experiment.redrawn else " On this split only."
+    if not summary.strategies:
+        return "No round is finished yet."
+    if not summary.has_baseline:
+        return (
+            f"No saving can be computed: the baseline {summary.baseline!r} is not among the "
+            f"compared strategies.{split}"
+        )
+    if top is None:
+        return (
+            f"Only the baseline {summary.baseline!r} was run: there is nothing to compare.{split}"
+        )
+    found = [s for s in top.savings if s.share == HEADLINE] or list(top.savings[-1:])
+    if not found:
+        return f"{top.name} and {summary.baseline} share no seed: nothing to compare.{split}"
+    sentence = saving_sentence(
+        found[0], top.name, summary.baseline, float(summary.aligned.labels[-1])
+    )
+    others = sum(not s.is_baseline for s in summary.strategies)
+    if others > 1:
+        sentence += (
+            f" {top.name} has the largest area of {others} strategies on these same seeds: "
+            "confirm it on fresh ones."
+        )
+    return sentence + split

@@ -1,0 +1,63 @@
+"""Writing files so that a reader sees the old content or the new one, never a part."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+from labeltrain.errors import StoreUnwritable
+
+
+def replace_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Write `data` to `path` in one step.
+
+    Parameters
+    ----------
+    path : Path
+    data : bytes
+    durable : bool
+        Also survive a loss of power (flush file and directory).
+
+    Raises
+    ------
+    StoreUnwritable
+        Full disk, read-only directory, no permission.
+    """
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=".part-", dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+        temporary = None
+        if durable:
+            flush_directory(path.parent)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+
+
+def flush_directory(folder: Path) -> None:
+    """Make a rename in `folder` durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def unwritable(path: Path, error: OSError) -> StoreUnwritable:
+    """Build the error for a file that cannot be written."""
+    return StoreUnwritable(
+        f"cannot write {path}: {error.strerror or error}",
+        "free some disk space" if error.errno in (27, 28, 122) else "make its directory writable",
+    )

@@ -1,0 +1,144 @@
+"""The contract of a query strategy: what it may see, and what it returns.
+
+A strategy is a pure function of its view. It keeps nothing between calls: what it must
+remember it puts into ``Picks.notes``, which is stored with the pick and comes back in
+``view.history``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from labeltrain.strategies.view import PoolView
+
+
+class Need(StrEnum):
+    """What a strategy reads from the view; the loop refuses what the learner cannot give."""
+
+    EMBEDDINGS = "embeddings"
+    HIDDEN = "hidden"
+    PROBABILITIES = "probabilities"
+    COMMITTEE = "committee"
+    PREDICT = "predict"
+    HEAD = "head"
+    OUT_OF_FOLD = "out_of_fold"
+    PRIOR = "prior"
+    GROUPS = "groups"
+    COSTS = "costs"
+    TARGETS = "targets"
+    SCORES = "scores"
+
+
+@dataclass(frozen=True)
+class Picks:
+    """What a strategy chose.
+
+    Attributes
+    ----------
+    positions : ndarray of int64, shape (k,)
+        Global positions into the pool: unique, not labelled, not pending, among the candidates.
+    scores : ndarray of float64, shape (k,)
+        The strategy's own score of each pick; NaN where it has none.
+    why : tuple of str, length k, or str
+        One short reason per pick, or one for all, shown to the person who labels.
+    notes : tuple of JSON values, length k
+        Stored with each pick and given back in ``view.history``; None where there is none.
+    asks_again : bool
+        True marks a re-ask: the picks may then be labelled already.
+    """
+
+    positions: np.ndarray
+    scores: np.ndarray | None = None
+    why: tuple[str, ...] | str = ""
+    notes: tuple[Any, ...] | None = None
+    asks_again: bool = False
+
+
+@dataclass(frozen=True)
+class Round:
+    """Where the loop stands: round number, its budget, and what of it is spent."""
+
+    number: int
+    budget: float
+    spent: float = 0.0
+
+
+@dataclass(frozen=True)
+class Past:
+    """One earlier pick with its answer: what ``view.history`` holds, oldest first.
+
+    Attributes
+    ----------
+    position : int
+    round : int
+    answer : int, tuple of int or None
+        The class (multilabel: the row of 0/1); None while pending, or when skipped.
+    note : JSON value
+    strategy : str
+        Who picked it; ``"seed"`` for the seed set.
+    """
+
+    position: int
+    round: int
+    answer: int | tuple[int, ...] | None
+    note: Any = None
+    strategy: str = ""
+
+
+class Strategy(ABC):
+    """A query strategy: which items should be labelled next?
+
+    Subclasses declare what they read (`needs`), whether they learn from answers inside a round
+    (`sequential`), and implement :meth:`select`. Parameters are keyword arguments of
+    ``__init__`` stored under their own names.
+
+    See ``strategies/margin.py`` for a whole strategy, and docs/add-a-strategy.md.
+    """
+
+    name: ClassVar[str] = ""
+    needs: ClassVar[frozenset[Need]] = frozenset()
+    sequential: ClassVar[bool] = False
+    kinds: ClassVar[frozenset[str]] = frozenset({"multiclass", "multilabel"})
+    version: ClassVar[int] = 1  # raise it when the same view would give other picks
+    summary: ClassVar[str] = ""
+
+    def parameters(self) -> Mapping[str, Any]:
+        """Return the parameters that, with the class, make this strategy."""
+        return {k: v for k, v in vars(self).items() if not k.startswith("_")}
+
+    @abstractmethod
+    def select(self, view: PoolView, count: int, rng: np.random.Generator) -> Picks:
+        """Choose up to `count` of ``view.candidates``.
+
+        Called once a round with the whole budget, or, when `sequential`, again and again with as
+        many items as can be answered in parallel, each time with a view that holds all answers
+        so far.
+
+        Parameters
+        ----------
+        view : PoolView
+            Read-only; everything the strategy may know.
+        count : int
+            How many to pick; at least 1, at most ``len(view.candidates)``.
+        rng : numpy.random.Generator
+            The only source of randomness.
+
+        Returns
+        -------
+        Picks
+            Exactly `count` picks unless the strategy has a reason to stop early.
+        """
+
+
+@dataclass
+class Memo:
+    """A cache of the round's expensive derivations; it may be dropped at any time."""
+
+    held: dict[str, Any] = field(default_factory=dict)

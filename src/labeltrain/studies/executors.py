@@ -1,0 +1,213 @@
+"""Executors: where tasks run. Inline, or in worker processes; the results are the same.
+
+A task is one trajectory, named by experiment, strategy and seed. It is idempotent: started again,
+it goes on from what its run has in the ledger. This is the seam where a cluster engine would go:
+an executor needs only `work(task)`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from labeltrain.errors import LabelTrainError
+from labeltrain.loop.journal import StoreJournal
+from labeltrain.store import Workspace
+from labeltrain.studies.prepare import Material, run_name
+from labeltrain.studies.spec import StrategySpec
+
+
+@dataclass(frozen=True)
+class Task:
+    """One trajectory of a study."""
+
+    experiment: int
+    strategy: StrategySpec
+    seed: int
+
+
+@contextlib.contextmanager
+def limited_threads(threads: int) -> Iterator[None]:
+    """Run with that many threads in BLAS and OpenMP: results depend on it in the last bits."""
+    import sys
+
+    from threadpoolctl import threadpool_limits
+
+    torch: Any = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch is not None else None
+    with threadpool_limits(limits=threads):
+        if torch is not None:
+            torch.set_num_threads(threads)
+        try:
+            yield
+        finally:
+            if torch is not None:
+                torch.set_num_threads(before)
+
+
+def work(
+    task: Task,
+    materials: Sequence[Material],
+    workspace: Workspace,
+    threads: int,
+    tick: Callable[[], None] | None = None,
+) -> None:
+    """Run one task to its end; `tick` is called after each round."""
+    material = materials[task.experiment]
+    name = run_name(material.spec, task.strategy, task.seed)
+    with limited_threads(threads):
+        journal = StoreJournal(workspace, name)
+        trajectory = material.trajectory(task.strategy, task.seed, journal)
+        trajectory.run(None if tick is None else lambda body: tick())
+
+
+def run_inline(
+    tasks: Sequence[Task],
+    materials: Sequence[Material],
+    workspace: Workspace,
+    threads: int,
+    tick: Callable[[], None],
+) -> None:
+    """Run the tasks one after the other in this process; `tick` is called after each round."""
+    for task in tasks:
+        work(task, materials, workspace, threads, tick)
+
+
+_worker: dict[str, Any] = {}
+
+
+def _start_worker(
+    folder: str,
+    epoch: int,
+    threads: int,
+    shared: Sequence[tuple[Material, str]],
+    modules: Sequence[str],
+    parent: int,
+) -> None:
+    import importlib
+
+    _die_with(parent)
+    for module in modules:  # where strategies and learners of the user's own register themselves
+        importlib.import_module(module)
+    _worker["workspace"] = Workspace.join(Path(folder), epoch)
+    _worker["threads"] = threads
+    _worker["materials"] = [
+        replace(material, features=np.load(path, mmap_mode="r", allow_pickle=False))
+        for material, path in shared
+    ]
+
+
+def _work(task: Task) -> None:
+    work(task, _worker["materials"], _worker["workspace"], _worker["threads"])
+
+
+def _die_with(parent: int) -> None:
+    """End this process when its parent is gone, so that no orphan writes into the workspace."""
+    with contextlib.suppress(OSError, AttributeError):
+        import ctypes
+        import signal
+
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG; Linux
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def run_processes(
+    tasks: Sequence[Task],
+    materials: Sequence[Material],
+    workspace: Workspace,
+    threads: int,
+    workers: int,
+    tick: Callable[[], None],
+) -> None:
+    """Run the tasks in worker processes, features shared through the page cache.
+
+    Raises
+    ------
+    LabelTrainError
+        When a worker was killed; what was committed is kept, running again goes on.
+    """
+    import multiprocessing
+    import tempfile
+    from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+    from concurrent.futures.process import BrokenProcessPool
+
+    epoch = workspace.ledger.epoch
+    if epoch is None:
+        raise LabelTrainError("the workspace is open for reading only", "open it for writing")
+    with tempfile.TemporaryDirectory(prefix="labeltrain-") as scratch:
+        shared = []
+        for number, material in enumerate(materials):
+            path = os.path.join(scratch, f"{number}.npy")
+            np.save(path, material.features, allow_pickle=False)
+            shared.append((replace(material, features=np.empty((0, 0), np.float32)), path))
+        with _environment(threads):
+            pool = ProcessPoolExecutor(
+                workers,
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=_start_worker,
+                initargs=(
+                    str(workspace.folder),
+                    epoch,
+                    threads,
+                    shared,
+                    _own(tasks, materials),
+                    os.getpid(),
+                ),
+            )
+            try:
+                waiting = {pool.submit(_work, task) for task in tasks}
+                while waiting:
+                    done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        future.result()
+                    tick()
+            except BrokenProcessPool as error:
+                raise LabelTrainError(
+                    "a worker process was killed (out of memory?)",
+                    "run the same command again: it goes on from the last committed round; "
+                    "--workers 1 uses less memory",
+                ) from error
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _own(tasks: Sequence[Task], materials: Sequence[Material]) -> list[str]:
+    """Return the modules outside labeltrain that the tasks' strategies and learners come from."""
+    from labeltrain.learners import registry as learners
+    from labeltrain.strategies import registry as strategies
+
+    homes = {strategies.get(t.strategy.name).__module__ for t in tasks}
+    homes |= {learners.get(materials[t.experiment].spec.learner).__module__ for t in tasks}
+    return sorted(h for h in homes if not h.startswith("labeltrain.") and h != "__main__")
+
+
+@contextlib.contextmanager
+def _environment(threads: int) -> Iterator[None]:
+    """Set the thread count of libraries that read it when they load, in workers only."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_WAIT_POLICY")
+    before = {name: os.environ.get(name) for name in names}
+    for name in names[:3]:
+        os.environ[name] = str(threads)
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

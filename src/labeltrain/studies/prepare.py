@@ -1,0 +1,249 @@
+"""From a spec to what trajectories need: features, splits, learners, checked names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from labeltrain import data, encoders
+from labeltrain.data.dataset import Dataset
+from labeltrain.encoders import Features
+from labeltrain.encoders.base import check_modality
+from labeltrain.encoders.registry import fitting
+from labeltrain.errors import BadInput, unknown_name
+from labeltrain.learners import registry as learners
+from labeltrain.loop.checks import refuse_unmet_needs
+from labeltrain.loop.evaluate import Evaluator
+from labeltrain.loop.journal import Journal
+from labeltrain.loop.oracle import SimulatedOracle
+from labeltrain.loop.trajectory import Plan, Pool, Trajectory
+from labeltrain.metrics import METRICS
+from labeltrain.strategies import registry as strategies
+from labeltrain.strategies.base import Need
+from labeltrain.studies.spec import ExperimentSpec, StrategySpec, StudySpec
+
+
+@dataclass(frozen=True)
+class Material:
+    """What all trajectories of one experiment share; small enough to hand to a worker.
+
+    Attributes
+    ----------
+    spec : ExperimentSpec
+    encoder : str
+        The encoder's name, "auto" resolved.
+    features : ndarray of float32, shape (n, d)
+        Of the labelled items of the data set.
+    labels, ids, classes, kind
+        Of the same items.
+    test : ndarray of int64 or None
+        Positions of the data set's own test split.
+    """
+
+    spec: ExperimentSpec
+    encoder: str
+    features: np.ndarray
+    labels: np.ndarray
+    ids: tuple[str, ...]
+    classes: tuple[str, ...]
+    kind: str
+    test: np.ndarray | None
+    modality: str
+
+    def split(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return pool and test positions for a seed."""
+        shell = Dataset(
+            name=self.spec.dataset,
+            modality="features",
+            items=self.features,
+            ids=self.ids,
+            kind=self.kind,  # type: ignore[arg-type]
+            classes=self.classes,
+            labels=self.labels,
+            test=self.test,
+        )
+        return data.split(
+            shell, mode=self.spec.split, test_fraction=self.spec.test_fraction, seed=seed
+        )
+
+    def trajectory(self, strategy: StrategySpec, seed: int, journal: Journal | None) -> Trajectory:
+        """Build the loop of one strategy and seed."""
+        spec = self.spec
+        pool_rows, test_rows = self.split(seed)
+        pool = Pool(
+            np.ascontiguousarray(self.features[pool_rows]),
+            [self.ids[p] for p in pool_rows],
+            self.classes,
+            self.kind,
+        )
+        oracle = SimulatedOracle(
+            self.labels[pool_rows], len(self.classes), noise=spec.oracle.noise, seed=seed
+        )
+        evaluator = Evaluator(
+            np.ascontiguousarray(self.features[test_rows]),
+            self.labels[test_rows],
+            self.labels[pool_rows],
+            len(self.classes),
+            self.kind,
+        )
+        return Trajectory(
+            pool,
+            learners.make(spec.learner, spec.learner_options),
+            strategies.make(strategy.name, strategy.parameters),
+            oracle,
+            evaluator,
+            plan_of(spec, seed),
+            journal,
+            run_name(spec, strategy, seed),
+        )
+
+
+def run_name(spec: ExperimentSpec, strategy: StrategySpec, seed: int) -> str:
+    """Return the name of a trajectory in the ledger."""
+    return f"{spec.title}/{strategy.title}/{seed}"
+
+
+def plan_of(spec: ExperimentSpec, seed: int) -> Plan:
+    """Return how much is asked, and when."""
+    return Plan(
+        batch=spec.batch,
+        rounds=spec.rounds,
+        seed_size=spec.seed_size,
+        seed_method=spec.seed_set.method,
+        parallel=spec.parallel,
+        seed=seed,
+    )
+
+
+def refuse_bad_names(study: StudySpec) -> None:
+    """Check every name and parameter of a spec before any work is done.
+
+    Raises
+    ------
+    BadInput, MissingNeed
+    """
+    for spec in study.experiments:
+        learner = learners.make(spec.learner, spec.learner_options)
+        for one in spec.strategies:
+            strategy = strategies.make(one.name, one.parameters)
+            refuse_unmet_needs(strategy, spec.learner, [Need.EMBEDDINGS, *learner.gives])
+        known = [*METRICS, "pool_accuracy"]
+        if spec.metric not in known:
+            raise unknown_name("metric", spec.metric, known)
+        if spec.encoder != "auto":
+            encoders.make(spec.encoder, **spec.encoder_options)
+
+
+def prepare(
+    spec: ExperimentSpec, progress: Callable[[int, int], None] | None = None
+) -> tuple[Material, Features, dict[str, str]]:
+    """Load, check and encode the data of one experiment.
+
+    Returns
+    -------
+    material : Material
+    features : Features
+        How the features were made: seconds, cache key.
+    facts : dict of str to str
+        What a reader of the report should know of the data.
+    """
+    dataset = data.load(spec.dataset, **spec.dataset_options)
+    data.require_trainable(dataset)
+    name = encoders.default_for(dataset.modality) if spec.encoder == "auto" else spec.encoder
+    encoder = encoders.make(name, **spec.encoder_options)
+    check_modality(encoder, dataset, fitting(dataset.modality))
+    labels = dataset.labels
+    if labels is None:
+        raise BadInput(
+            f"{spec.dataset} has no labels", "a simulation needs them; see --label-column"
+        )
+    if spec.metric in METRICS and dataset.kind not in METRICS[spec.metric].kinds:
+        suited = [m for m, about in METRICS.items() if dataset.kind in about.kinds]
+        raise BadInput(
+            f"metric {spec.metric!r} is not defined on {dataset.kind} data",
+            f"choose one of: {', '.join(suited)}",
+        )
+    for one in spec.strategies:
+        strategy = strategies.make(one.name, one.parameters)
+        gives = learners.make(spec.learner, spec.learner_options).gives
+        refuse_unmet_needs(strategy, spec.learner, [Need.EMBEDDINGS, *gives], dataset.kind)
+    known = (labels >= 0) if labels.ndim == 1 else (labels >= 0).all(axis=1)
+    rows = np.flatnonzero(known)
+    facts = dict(dataset.facts)
+    if dataset.licence:
+        facts["licence"] = dataset.licence
+    if len(rows) < len(dataset):
+        facts["left out"] = f"{len(dataset) - len(rows)} items without a label"
+    moved = np.full(len(dataset), -1, dtype=np.int64)
+    moved[rows] = np.arange(len(rows))
+    test = None
+    if dataset.test is not None:
+        test = moved[dataset.test]
+        test = np.sort(test[test >= 0])
+    # Refuse impossible plans before the encoder starts, which may take minutes.
+    shell = Material(
+        spec, name, np.zeros((len(rows), 1), np.float32), labels[rows],
+        tuple(dataset.ids[r] for r in rows), dataset.classes, dataset.kind, test,
+        dataset.modality,
+    )  # fmt: skip
+    for seed in spec.seeds[: 1 if spec.split == "own" else None]:
+        pool_rows, test_rows = shell.split(seed)
+        if len(test_rows) == 0:
+            raise BadInput(f"{spec.dataset} leaves no test items", "raise test_fraction")
+        plan_of(spec, seed).refuse_if_too_large(
+            Pool(shell.features[pool_rows], [shell.ids[p] for p in pool_rows], shell.classes)
+        )
+    made = encoders.features(dataset, encoder, progress=progress)
+    array = np.ascontiguousarray(made.array[rows], dtype=np.float32)
+    material = Material(
+        spec,
+        name,
+        array,
+        shell.labels,
+        shell.ids,
+        shell.classes,
+        shell.kind,
+        test,
+        dataset.modality,
+    )
+    return material, made, facts
+
+
+def encoded_event(material: Material, made: Features, facts: dict[str, str]) -> dict[str, Any]:
+    """Return what the ledger keeps of the prepared data."""
+    seed = material.spec.seeds[0]
+    pool, test = material.split(seed)
+    labels = material.labels[test]
+    counts = (
+        labels.sum(axis=0)
+        if labels.ndim == 2
+        else np.bincount(labels, minlength=len(material.classes))
+    )
+    return {
+        "experiment": material.spec.title,
+        "encoder": material.encoder,
+        "key": made.key,
+        "labels_key": _labels_key(material),
+        "classes": list(material.classes),
+        "kind": material.kind,
+        "test_counts": [int(c) for c in counts],
+        "pool_size": len(pool),
+        "test_size": len(test),
+        "dimension": int(material.features.shape[1]),
+        "seconds": float(made.seconds),
+        "from_cache": bool(made.from_cache),
+        "redrawn": material.spec.split == "redraw",
+        "facts": facts,
+    }
+
+
+def _labels_key(material: Material) -> str:
+    import hashlib
+
+    digest = hashlib.sha256(np.ascontiguousarray(material.labels, dtype=np.int64).tobytes())
+    digest.update("\x1f".join(material.ids).encode())
+    digest.update(b"" if material.test is None else material.test.tobytes())
+    return digest.hexdigest()

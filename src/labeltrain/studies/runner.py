@@ -1,0 +1,264 @@
+"""Run a study: prepare, run what is missing, commit every round."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Protocol
+
+from labeltrain.errors import BadInput
+from labeltrain.store import Event, Workspace
+from labeltrain.studies.executors import Task, run_inline, run_processes
+from labeltrain.studies.prepare import (
+    Material,
+    encoded_event,
+    prepare,
+    refuse_bad_names,
+    run_name,
+)
+from labeltrain.studies.spec import StudySpec
+
+PACKAGES = (
+    "labeltrain", "numpy", "scipy", "scikit-learn", "torch", "transformers", "tokenizers",
+)  # fmt: skip
+
+
+class Progress(Protocol):
+    """What shows how far a study is; see ``cli/progress.py``."""
+
+    def stage(self, name: str, total: float) -> None:
+        """Begin a stage with that much work."""
+
+    def advance_to(self, done: float) -> None:
+        """Say how much of the stage is done."""
+
+
+class Silent:
+    """Shows nothing."""
+
+    def stage(self, name: str, total: float) -> None:
+        """Do nothing."""
+
+    def advance_to(self, done: float) -> None:
+        """Do nothing."""
+
+
+def versions() -> dict[str, str]:
+    """Return the versions and the machine that a result depends on."""
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    found["system"] = platform.system()
+    found["processors"] = str(os.cpu_count())
+    found["processor"] = _processor()
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def run_study(
+    spec: StudySpec,
+    folder: Path,
+    *,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> bool:
+    """Run a study in a workspace, or go on with it.
+
+    Parameters
+    ----------
+    spec : StudySpec
+    folder : Path
+        The workspace. A study that was interrupted goes on; a finished one does nothing.
+    workers : int
+        Worker processes; 1 runs in this process. The result does not depend on it.
+    progress : Progress, optional
+
+    Returns
+    -------
+    bool
+        False when there was nothing left to do.
+
+    Raises
+    ------
+    BadInput
+        Impossible spec; another study in the workspace; data that changed since it began.
+    """
+    if workers < 1:
+        raise BadInput(f"workers={workers} is below 1", "give a positive number")
+    refuse_bad_names(spec)
+    started = time.perf_counter()
+    if Workspace.exists(folder):
+        workspace = Workspace.open(folder, "study")
+    else:
+        workspace = Workspace.create(
+            folder, "study", {"spec": spec.as_json(), "key": spec.key, "versions": versions()}
+        )
+    with workspace:
+        _refuse_other_study(workspace, spec)
+        tasks = _missing(workspace, spec)
+        if not tasks:
+            return False
+        show = progress or Silent()
+        materials = _materials(workspace, spec, {t.experiment for t in tasks}, show)
+        _collect_orphans(workspace)
+        _run(workspace, spec, tasks, materials, workers, show)
+        workspace.append(
+            [Event("", "session", {"seconds": time.perf_counter() - started, "tasks": len(tasks)})]
+        )
+    return True
+
+
+def _refuse_other_study(workspace: Workspace, spec: StudySpec) -> None:
+    held = workspace.first().body
+    if held["key"] == spec.key:
+        return
+    differing = sorted(_differences(held["spec"], spec.as_json()))
+    raise BadInput(
+        f"{workspace.folder} holds another study; it differs in: {'; '.join(differing[:6])}",
+        "choose another --workspace, or run with the same options",
+    )
+
+
+def _differences(old: Any, new: Any, where: str = "") -> list[str]:
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        found = []
+        for key in {*old, *new}:
+            found += _differences(old.get(key), new.get(key), f"{where}.{key}" if where else key)
+        return found
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        return [d for i in range(len(old)) for d in _differences(old[i], new[i], f"{where}.{i}")]
+    return [] if old == new else [f"{where} was {_short(old)}, now {_short(new)}"]
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) < 60 else text[:57] + "..."
+
+
+def tasks_of(spec: StudySpec) -> list[Task]:
+    """Return every trajectory of a study: seeds outermost, so that partial results are paired."""
+    return [
+        Task(number, strategy, seed)
+        for number, experiment in enumerate(spec.experiments)
+        for seed in experiment.seeds
+        for strategy in experiment.strategies
+    ]
+
+
+def _missing(workspace: Workspace, spec: StudySpec) -> list[Task]:
+    done = _last_rounds(workspace)
+    missing = []
+    for task in tasks_of(spec):
+        experiment = spec.experiments[task.experiment]
+        last = done.get(run_name(experiment, task.strategy, task.seed))
+        if last is None or not (last["round"] >= experiment.rounds or last["exhausted"]):
+            missing.append(task)
+    return missing
+
+
+def _last_rounds(workspace: Workspace) -> dict[str, dict[str, Any]]:
+    last: dict[str, dict[str, Any]] = {}
+    exhausted: set[str] = set()
+    for event in workspace.events(kind="picked"):
+        if event.body["exhausted"]:
+            exhausted.add(event.run)
+    for event in workspace.events(kind="scored"):
+        last[event.run] = {**event.body, "exhausted": event.run in exhausted}
+    return last
+
+
+def _materials(
+    workspace: Workspace, spec: StudySpec, needed: set[int], show: Progress
+) -> list[Material]:
+    known = {e.body["experiment"]: e.body for e in workspace.events(kind="encoded")}
+    materials: list[Any] = [None] * len(spec.experiments)
+    for number in sorted(needed):
+        experiment = spec.experiments[number]
+
+        material, made, facts = prepare(experiment, _encoding(show, experiment.title))
+        body = encoded_event(material, made, facts)
+        before = known.get(experiment.title)
+        if before is None:
+            workspace.append([Event("", "encoded", body)])
+        elif (before["key"], before["labels_key"]) != (body["key"], body["labels_key"]):
+            raise BadInput(
+                f"the data or the encoder of {experiment.title!r} changed since the study began",
+                "choose another --workspace, or restore the data",
+            )
+        materials[number] = material
+    return materials
+
+
+def _encoding(show: Progress, title: str) -> Callable[[int, int], None]:
+    begun = False
+
+    def tell(done: int, total: int) -> None:
+        nonlocal begun
+        if not begun:
+            show.stage(f"encode {title}", total)
+            begun = True
+        show.advance_to(done)
+
+    return tell
+
+
+def _collect_orphans(workspace: Workspace) -> None:
+    """Delete models that no last round refers to: a kill can leave one behind."""
+    used = {body["model"].get("arrays") for body in _last_rounds(workspace).values()}
+    for path in workspace.arrays_folder.glob("*.npz"):
+        if path.stem not in used:
+            workspace.drop_arrays(path.stem)
+    for path in workspace.arrays_folder.glob(".part-*"):
+        path.unlink(missing_ok=True)
+
+
+def _run(
+    workspace: Workspace,
+    spec: StudySpec,
+    tasks: list[Task],
+    materials: list[Material],
+    workers: int,
+    show: Progress,
+) -> None:
+    # A round's work grows with its labels: counted so, the time to go is honest.
+    def weight(labels: float) -> float:
+        return 100.0 + labels
+
+    total = 0.0
+    names: set[str] = set()
+    for task in tasks:
+        experiment = spec.experiments[task.experiment]
+        names.add(run_name(experiment, task.strategy, task.seed))
+        for number in range(experiment.rounds + 1):
+            total += weight(experiment.seed_size + number * experiment.batch)
+    show.stage("rounds", total)
+    seen = {"seq": 0, "done": 0.0}
+
+    def tick() -> None:
+        for event in workspace.events(kind="scored", after=int(seen["seq"])):
+            seen["seq"] = event.seq
+            if event.run in names:
+                seen["done"] += weight(event.body["labels"])
+        show.advance_to(seen["done"])
+
+    tick()
+    workers = min(workers, len(tasks))
+    if workers == 1:
+        run_inline(tasks, materials, workspace, spec.threads, tick)
+    else:
+        run_processes(tasks, materials, workspace, spec.threads, workers, tick)

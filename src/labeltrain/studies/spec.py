@@ -1,0 +1,292 @@
+"""The spec of a study: every option, checked before anything runs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from labeltrain.errors import BadInput, nearest
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SeedSet(_Strict):
+    """The labels that are there before the first round."""
+
+    size: int | None = Field(default=None, ge=0, description="items; as many as a batch if not set")
+    method: Literal["random", "clusters"] = Field(
+        default="random", description="random draws, or the items nearest to k-means centres"
+    )
+
+
+class OracleSpec(_Strict):
+    """Who answers in the simulation."""
+
+    noise: float = Field(default=0.0, ge=0.0, le=1.0, description="share of wrong answers")
+
+
+class StrategySpec(_Strict):
+    """A strategy with its parameters."""
+
+    name: str
+    label: str = Field(default="", description="name in tables and plots")
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """The name in tables and plots."""
+        if self.label or not self.parameters:
+            return self.label or self.name
+        return f"{self.name}({', '.join(f'{k}={v}' for k, v in sorted(self.parameters.items()))})"
+
+
+class ExperimentSpec(_Strict):
+    """One data set, encoder and learner, on which strategies are compared."""
+
+    name: str = Field(default="", description="name in the report; the data set's if not set")
+    dataset: str = Field(description="a shipped data set (labeltrain list datasets) or a path")
+    dataset_options: dict[str, Any] = Field(
+        default_factory=dict, description="how to read a path: text_column, label_column ..."
+    )
+    encoder: str = Field(default="auto", description="labeltrain list encoders; auto: by the data")
+    encoder_options: dict[str, Any] = Field(default_factory=dict)
+    learner: str = Field(default="linear", description="labeltrain list learners")
+    learner_options: dict[str, Any] = Field(default_factory=dict)
+    strategies: tuple[StrategySpec, ...] = Field(
+        default=(StrategySpec(name="random"), StrategySpec(name="margin")), min_length=1
+    )
+    batch: int = Field(default=50, ge=1, description="labels asked each round")
+    rounds: int = Field(default=10, ge=0, description="rounds after the seed set")
+    seed_set: SeedSet = SeedSet()
+    seeds: tuple[int, ...] = Field(
+        default=tuple(range(10)), min_length=1, description="a number of seeds, a list, or 'a-b'"
+    )
+    split: Literal["own", "redraw"] = Field(
+        default="own", description="own: one fixed pool/test split; redraw: one for every seed"
+    )
+    test_fraction: float = Field(default=0.3, gt=0.0, lt=1.0, description="if there is no split")
+    oracle: OracleSpec = OracleSpec()
+    parallel: int = Field(default=1, ge=1, description="answers a sequential strategy waits for")
+    metric: str = Field(default="accuracy", description="score on which label saving is computed")
+
+    @field_validator("strategies", mode="before")
+    @classmethod
+    def _strategies(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            value = [v.strip() for v in value.split(",") if v.strip()]
+        if isinstance(value, Sequence):
+            return tuple({"name": v} if isinstance(v, str) else v for v in value)
+        return value
+
+    @field_validator("strategies")
+    @classmethod
+    def _distinct(cls, value: tuple[StrategySpec, ...]) -> tuple[StrategySpec, ...]:
+        titles = [s.title for s in value]
+        twice = sorted({t for t in titles if titles.count(t) > 1})
+        if twice:
+            raise ValueError(
+                f"strategy {', '.join(twice)} is listed twice; give each its own label"
+            )
+        return value
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _seeds(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            text = value.strip()
+            try:
+                if "-" in text[1:]:
+                    first, last = text.split("-")
+                    value = list(range(int(first), int(last) + 1))
+                elif "," in text:
+                    value = [int(v) for v in text.split(",")]
+                else:
+                    value = int(text)
+            except ValueError:
+                raise ValueError(f"seeds {text!r} is not a number, a list or a range a-b") from None
+        if isinstance(value, int) and not isinstance(value, bool):
+            if value < 1:
+                raise ValueError("at least one seed is needed")
+            value = list(range(value))
+        return value
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_distinct(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError("a seed is listed twice")
+        if min(value) < 0:
+            raise ValueError("seeds are 0 or more")
+        return value
+
+    @property
+    def title(self) -> str:
+        """The name in the report."""
+        return self.name or Path(self.dataset).name or self.dataset
+
+    @property
+    def seed_size(self) -> int:
+        """Size of the seed set."""
+        return self.batch if self.seed_set.size is None else self.seed_set.size
+
+
+class StudySpec(_Strict):
+    """Experiments that are reported together."""
+
+    title: str = "study"
+    baseline: str = Field(default="random", description="strategy the others are compared with")
+    threads: int = Field(default=1, ge=1, description="threads of one task; part of the result")
+    experiments: tuple[ExperimentSpec, ...] = Field(min_length=1)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the spec with every default filled in, as JSON values."""
+        return self.model_dump(mode="json")
+
+    def as_yaml(self) -> str:
+        """Return the spec with every default filled in, as YAML."""
+        import yaml
+
+        return yaml.safe_dump(self.as_json(), sort_keys=False, allow_unicode=True)
+
+    @property
+    def key(self) -> str:
+        """A hash of the whole spec."""
+        text = json.dumps(self.as_json(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+STUDY_KEYS = ("title", "baseline", "threads", "experiments")
+
+
+def parse_spec(values: Mapping[str, Any]) -> StudySpec:
+    """Build a spec from plain values, as they stand in YAML.
+
+    The keys of an experiment may stand at the top: they then hold for every entry of
+    ``experiments``, or, when that is missing, make the only experiment.
+
+    Raises
+    ------
+    BadInput
+        Unknown keys (with the nearest valid one), impossible values.
+    """
+    known = [*STUDY_KEYS, *ExperimentSpec.model_fields]
+    _refuse_unknown(values, known, "")
+    common = {k: v for k, v in values.items() if k not in STUDY_KEYS}
+    study = {k: v for k, v in values.items() if k in STUDY_KEYS and k != "experiments"}
+    listed = values.get("experiments")
+    if listed is None:
+        listed = [{}]
+    if not isinstance(listed, list) or not listed or not all(isinstance(e, dict) for e in listed):
+        raise BadInput("experiments is not a list of mappings", "write one `- dataset: ...` each")
+    merged = []
+    for number, one in enumerate(listed):
+        _refuse_unknown(one, list(ExperimentSpec.model_fields), f"experiments.{number}.")
+        merged.append({**common, **one})
+        if "dataset" not in merged[-1]:
+            raise BadInput("no dataset is given", "add dataset: NAME (labeltrain list datasets)")
+    try:
+        spec = StudySpec.model_validate({**study, "experiments": merged})
+    except ValidationError as error:
+        raise _readable(error) from error
+    titles = [e.title for e in spec.experiments]
+    if len(set(titles)) != len(titles):
+        raise BadInput(f"two experiments are called {titles!r}", "give each its own name:")
+    return spec
+
+
+def load_spec(
+    path: Path, overrides: Sequence[str] = (), options: Mapping[str, Any] | None = None
+) -> StudySpec:
+    """Read a YAML spec; apply ``key=value`` overrides (``seed_set.size=20``) and dotted options.
+
+    Raises
+    ------
+    BadInput
+        File missing or not YAML; unknown keys; impossible values.
+    """
+    import yaml
+
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror}", "check the path") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} is not YAML: {error}", "repair the file") from error
+    if not isinstance(values, dict):
+        raise BadInput(f"{path} holds no mapping", "write keys such as `dataset: digits`")
+    return parse_spec(overridden(values, overrides, options or {}))
+
+
+def overridden(
+    values: dict[str, Any], overrides: Sequence[str], options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the values of a spec with ``key=value`` texts and dotted options put in."""
+    import yaml
+
+    for text in overrides:
+        key, sign, value = text.partition("=")
+        if not sign or not key.strip():
+            raise BadInput(f"--set {text!r} is not key=value", "write for example --set rounds=4")
+        try:
+            _put(values, key.strip(), yaml.safe_load(value))
+        except yaml.YAMLError as error:
+            raise BadInput(f"--set {text!r}: the value is not YAML", "quote it") from error
+    for key, value in options.items():
+        _put(values, key, value)
+    return values
+
+
+def _put(values: dict[str, Any], key: str, value: Any) -> None:
+    top = key.split(".")[0]
+    # What is set for the whole study wins over what a single experiment says.
+    own = [e for e in values.get("experiments") or [] if isinstance(e, dict) and top in e]
+    for target in (values, *own):
+        *parents, last = key.split(".")
+        for parent in parents:
+            inner = target.setdefault(parent, {})
+            if not isinstance(inner, dict):
+                raise BadInput(f"{key}: {parent!r} has no keys inside", "set it as a whole")
+            target = inner
+        target[last] = value
+
+
+def _refuse_unknown(values: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+    for key in values:
+        if key not in known:
+            close = nearest(str(key), known)
+            raise BadInput(
+                f"unknown key {where + str(key)!r}",
+                f"did you mean {close!r}?" if close else f"known: {', '.join(sorted(known))}",
+            )
+
+
+def _readable(error: ValidationError) -> BadInput:
+    lines, remedy = [], "see `labeltrain run --help` for what each key takes"
+    for problem in error.errors():
+        where = ".".join(str(part) for part in problem["loc"] if part != "experiments")
+        where = where.removeprefix("0.")
+        lines.append(f"{where}={problem.get('input')!r}: {problem['msg']}")
+        if problem["type"] == "extra_forbidden":
+            name = str(problem["loc"][-1])
+            fields = {*SeedSet.model_fields, *OracleSpec.model_fields, *StrategySpec.model_fields}
+            close = nearest(name, fields)
+            if close:
+                remedy = f"did you mean {close!r}?"
+        if problem["type"] == "literal_error":
+            close = nearest(str(problem.get("input")), _options(problem))
+            if close:
+                remedy = f"did you mean {close!r}?"
+    return BadInput("; ".join(lines), remedy)
+
+
+def _options(problem: Any) -> list[str]:
+    import re
+
+    return re.findall(r"'([^']+)'", problem.get("ctx", {}).get("expected", ""))

@@ -1,0 +1,142 @@
+"""Arrays in .npz and .npy files."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from labeltrain.data import load
+from labeltrain.errors import BadInput
+
+X = np.arange(12.0).reshape(4, 3)
+
+
+def save(folder: Path, **arrays: Any) -> Path:
+    path = folder / "a.npz"
+    np.savez(path, **arrays)
+    return path
+
+
+def test_features_with_everything(tmp_path: Path) -> None:
+    path = save(
+        tmp_path,
+        X=X,
+        y=np.array(["b", "a", "", "b"]),
+        ids=np.array(["p", "q", "r", "s"]),
+        test=np.array([False, True, False, True]),
+    )
+    data = load(path)
+    assert (data.modality, data.kind, data.classes) == ("features", "multiclass", ("a", "b"))
+    assert data.ids == ("p", "q", "r", "s")
+    assert isinstance(data.items, np.ndarray)
+    assert data.items.dtype == np.float32
+    assert data.labels is not None
+    assert data.labels.tolist() == [1, 0, -1, 1]
+    assert data.test is not None
+    assert data.test.tolist() == [1, 3]
+
+
+def test_class_names_for_whole_numbers(tmp_path: Path) -> None:
+    path = save(tmp_path, X=X, y=[2, -1, 0, 2], classes=["cat", "dog", "eel"], test=[3, 0])
+    data = load(path)
+    assert data.classes == ("cat", "dog", "eel")
+    assert data.labels is not None
+    assert data.labels.tolist() == [2, -1, 0, 2]
+    assert data.test is not None
+    assert data.test.tolist() == [0, 3]
+
+
+def test_without_class_names_minus_one_is_no_class(tmp_path: Path) -> None:
+    data = load(save(tmp_path, X=X, y=[5, -1, 7, 5]))
+    assert data.classes == ("5", "7")
+    assert data.labels is not None
+    assert data.labels.tolist() == [0, -1, 1, 0]
+
+
+def test_multilabel(tmp_path: Path) -> None:
+    data = load(save(tmp_path, X=X, y=np.array([[1, 0], [0, 0], [-1, -1], [1, 1]])))
+    assert (data.kind, data.classes) == ("multilabel", ("0", "1"))
+    assert data.labels is not None
+    assert data.labels.dtype == np.int8
+    assert data.labels[2].tolist() == [-1, -1]
+
+
+@pytest.mark.parametrize("shape", [(5, 6, 7), (5, 6, 7, 3)])
+def test_images(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    data = load(save(tmp_path, X=np.zeros(shape, dtype=np.uint8)))
+    assert (data.modality, data.kind, len(data)) == ("image", "none", 5)
+
+
+def test_npy(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", X)
+    data = load(tmp_path / "a.npy")
+    assert np.array_equal(np.asarray(data.items), X.astype(np.float32))
+    assert (data.ids, data.labels) == (("0", "1", "2", "3"), None)
+    np.save(tmp_path / "o.npy", np.array([{}], dtype=object), allow_pickle=True)
+    with pytest.raises(BadInput, match="pickled objects"):
+        load(tmp_path / "o.npy")
+
+
+NAN = X.copy()
+NAN[1, 2], NAN[3, 0] = np.nan, np.inf
+
+BROKEN: list[tuple[dict[str, Any], str]] = [
+    ({"Y": X}, "unknown arrays 'Y'"),
+    ({"X": X, "labels": [1, 2, 3, 4]}, "unknown arrays 'labels'"),
+    ({"y": [1, 2]}, "no array X"),
+    ({"X": NAN, "ids": ["a", "b", "c", "d"]}, "features of items 'b', 'd' hold NaN or infinity"),
+    ({"X": np.full((2, 2), 1e300)}, "items '0', '1' hold NaN or infinity"),
+    ({"X": X, "ids": ["a", "b", "a", "b"]}, "repeated: 'a', 'b'"),
+    ({"X": X, "ids": ["a"]}, r"ids has shape \(1,\), X has 4 items"),
+    ({"X": X, "y": [1, 2]}, r"y has shape \(2,\)"),
+    ({"X": X, "y": [0, 1, 2, 3], "classes": ["a", "b"]}, "item '2' has the label 2, outside the 2"),
+    ({"X": X, "y": [0.5, 1, 2, 3]}, "item '0' has the label 0.5"),
+    ({"X": X, "y": X}, "y of dtype float64"),
+    ({"X": X, "y": np.eye(4, dtype=int), "classes": ["a"]}, "1 class names for 4 columns"),
+    ({"X": X, "y": [0, 1, 0, 1], "test": [0, 9]}, "different positions from 0 to 3"),
+    ({"X": X, "y": [0, 1, 0, 1], "test": [0, 0]}, "different positions from 0 to 3"),
+    ({"X": np.zeros((0, 3))}, "no items"),
+    ({"X": np.array(["a", "b"])}, "items of dtype <U1"),
+    ({"X": np.zeros((2, 3, 4))}, "images are uint8"),
+    ({"X": np.float64(3)}, "shape"),
+    ({"X": X + 1j}, "complex128"),
+    ({"X": np.array([[1, None]], dtype=object)}, "pickled objects, which are never read"),
+]
+
+
+@pytest.mark.parametrize(("arrays", "message"), BROKEN)
+def test_broken_arrays_are_named(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadInput, match=message) as caught:
+        load(save(tmp_path, **arrays))
+    assert "a.npz" in caught.value.problem
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize("keep", [0, 10, 200, -30])
+def test_truncated_file(tmp_path: Path, keep: int) -> None:
+    path = save(tmp_path, X=X)
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(BadInput, match="no sound NumPy file"):
+        load(path)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.data())
+def test_npz_round_trip(data: st.DataObject) -> None:
+    n = data.draw(st.integers(1, 12))
+    d = data.draw(st.integers(1, 5))
+    finite = st.floats(-(2.0**99), 2.0**99, width=32)
+    features = data.draw(hnp.arrays(np.float32, (n, d), elements=finite))
+    labels = data.draw(hnp.arrays(np.int64, n, elements=st.integers(-1, 20)))
+    with tempfile.TemporaryDirectory() as folder:
+        loaded = load(save(Path(folder), X=features, y=labels))
+    assert np.array_equal(np.asarray(loaded.items), features)
+    codes = np.full(n, -1) if loaded.labels is None else loaded.labels
+    assert [int(loaded.classes[c]) if c >= 0 else -1 for c in codes] == labels.tolist()

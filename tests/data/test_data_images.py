@@ -1,0 +1,116 @@
+"""Folders of images, and reading one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from labeltrain.data import load, read_image
+from labeltrain.errors import BadInput
+
+
+def picture(path: Path, mode: str = "RGB", colour: object = 100, size: int = 8) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, (size, size), colour).save(path)  # type: ignore[arg-type]
+
+
+def test_a_subfolder_per_class(tmp_path: Path) -> None:
+    for name in ("cat/b.png", "cat/a.JPG", "dog/deep/a.png"):
+        picture(tmp_path / name)
+    (tmp_path / "cat" / "notes.txt").write_text("x")
+    (tmp_path / ".hidden").mkdir()
+    picture(tmp_path / ".hidden" / "x.png")
+    data = load(tmp_path)
+    assert data.ids == ("cat/a.JPG", "cat/b.png", "dog/deep/a.png")
+    assert data.items[1] == str(tmp_path / "cat" / "b.png")
+    assert data.classes == ("cat", "dog")
+    assert data.labels is not None
+    assert data.labels.tolist() == [0, 0, 1]
+    assert data.facts["left out"] == "1 files that are no images"
+
+
+def test_a_flat_folder_has_no_labels(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    data = load(tmp_path)
+    assert (data.kind, data.labels, data.ids) == ("none", None, ("a.png",))
+
+
+def test_train_and_test_are_the_own_split(tmp_path: Path) -> None:
+    for name in ("train/x/1.png", "train/y/2.png", "test/x/3.png"):
+        picture(tmp_path / name)
+    data = load(tmp_path)
+    assert data.ids == ("train/x/1.png", "train/y/2.png", "test/x/3.png")
+    assert data.classes == ("x", "y")
+    assert data.test is not None
+    assert data.test.tolist() == [2]
+
+
+def test_images_beside_subfolders_are_ambiguous(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    picture(tmp_path / "x" / "b.png")
+    with pytest.raises(BadInput, match="images beside subfolders .'a.png'"):
+        load(tmp_path)
+
+
+def test_a_folder_without_images(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    with pytest.raises(BadInput, match="holds no images"):
+        load(tmp_path)
+
+
+def test_a_file_that_is_no_image_is_named(tmp_path: Path) -> None:
+    picture(tmp_path / "good.png")
+    (tmp_path / "bad.png").write_bytes(b"not a picture")
+    (tmp_path / "empty.png").write_bytes(b"")
+    with pytest.raises(BadInput, match=r"2 image files cannot be read: .*bad.png.*empty.png"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "bmp"])
+def test_a_truncated_image_is_named_when_it_is_read(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"cut.{suffix}"
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert len(load(tmp_path)) == 1  # the header is sound
+    with pytest.raises(BadInput, match=rf"image .*cut.{suffix} cannot be read"):
+        read_image(path)
+
+
+def test_transparent_parts_become_white(tmp_path: Path) -> None:
+    half = np.zeros((2, 2, 4), dtype=np.uint8)
+    half[0, :, 3] = 255
+    half[1, 0, 3] = 128
+    Image.fromarray(half).save(tmp_path / "a.png")
+    pixels = np.asarray(read_image(tmp_path / "a.png"))
+    assert pixels[0, 0].tolist() == [0, 0, 0]
+    assert pixels[1, 0].tolist() == [127, 127, 127]
+    assert pixels[1, 1].tolist() == [255, 255, 255]
+
+
+def test_palette_with_transparency_and_grey(tmp_path: Path) -> None:
+    image = Image.new("P", (2, 2), 0)
+    image.putpalette([10, 20, 30] + [0] * 765)
+    image.save(tmp_path / "p.png", transparency=0)
+    assert np.asarray(read_image(tmp_path / "p.png")).min() == 255
+    picture(tmp_path / "g.png", "L", 77)
+    assert np.unique(np.asarray(read_image(tmp_path / "g.png"))).tolist() == [77]
+    deep = np.full((3, 3), 0x8000, dtype=np.uint16)
+    Image.fromarray(deep).save(tmp_path / "d.png")
+    assert np.unique(np.asarray(read_image(tmp_path / "d.png"))).tolist() == [128]
+
+
+def test_arrays_and_a_rotated_photo(tmp_path: Path) -> None:
+    assert read_image(np.zeros((4, 6), dtype=np.uint8)).size == (6, 4)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (6, 4)).save(tmp_path / "r.jpg", exif=exif)
+    assert read_image(tmp_path / "r.jpg").size == (4, 6)
+
+
+def test_a_missing_image(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"gone.png cannot be read"):
+        read_image(tmp_path / "gone.png")
