@@ -72,7 +72,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> BadInput:
     """Build the error for an unknown name, with the nearest valid one and the whole list."""
-    names = sorted(known)
+    names = sorted(str(k) for k in known)
     close = nearest(name, names)
     hint = f"did you mean {close!r}? " if close else ""
     return BadInput(f"unknown {kind} {name!r}", f"{hint}known: {', '.join(names) or 'none'}")

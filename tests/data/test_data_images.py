@@ -32,6 +32,12 @@ def test_a_subfolder_per_class(tmp_path: Path) -> None:
     assert data.facts["left out"] == "1 files that are no images"
 
 
+def test_tables_beside_images_change_nothing(tmp_path: Path) -> None:
+    picture(tmp_path / "cat" / "a.png")
+    (tmp_path / "notes.csv").write_text("a,b\n1,2\n")
+    assert load(tmp_path).ids == ("cat/a.png",)
+
+
 def test_a_flat_folder_has_no_labels(tmp_path: Path) -> None:
     picture(tmp_path / "a.png")
     data = load(tmp_path)
@@ -51,7 +57,7 @@ def test_train_and_test_are_the_own_split(tmp_path: Path) -> None:
 def test_images_beside_subfolders_are_ambiguous(tmp_path: Path) -> None:
     picture(tmp_path / "a.png")
     picture(tmp_path / "x" / "b.png")
-    with pytest.raises(BadInput, match="images beside subfolders .'a.png'"):
+    with pytest.raises(BadInput, match=r"images beside subfolders \('a\.png'"):
         load(tmp_path)
 
 

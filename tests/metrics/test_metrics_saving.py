@@ -43,7 +43,7 @@ def needed_twin(labels, curve, target):
 
 
 @given(st.lists(st.lists(scores, min_size=7, max_size=7), min_size=1, max_size=4))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_isotonic_equals_three_other_implementations(rows):
     got = isotonic(np.array(rows))
     assert (np.diff(got, axis=1) >= 0).all()
@@ -67,7 +67,7 @@ def test_isotonic_in_blocks_is_the_same():
     st.floats(-0.2, 1.2, allow_nan=False),
     st.integers(0, 10**6),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_labels_needed_equals_its_twin(curve, target, salt):
     labels = np.cumsum(np.random.default_rng(salt).integers(1, 50, len(curve)))
     got = labels_needed(labels, np.array([curve]), np.array([[target]]))[0, 0]
@@ -301,7 +301,7 @@ def test_resample_weights_are_a_bootstrap():
     np.testing.assert_array_equal(w, resample_weights(10, 4000, 0))
 
 
-def coverage(seeds, repeats=250):
+def coverage(seeds, repeats=200):
     """How often the interval holds the truth, on curves with shared splits and drift."""
     x = np.arange(20, 280, 20)
     true_m, true_b = 0.9 - 0.4 * np.exp(-x / 60), 0.9 - 0.4 * np.exp(-x / 110)

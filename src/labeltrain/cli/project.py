@@ -111,7 +111,9 @@ def next_(
     if len(rows) < count and not reissue:
         typer.echo(f"{count} were asked for; no more are left.")
     if waiting and not reissue:
-        typer.echo(f"{waiting} items asked earlier have no answer yet; --reissue writes them again.")
+        typer.echo(
+            f"{waiting} items asked earlier have no answer yet; --reissue writes them again."
+        )
     typer.echo(f"Then: labeltrain project tell {folder} {out}")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from labeltrain.assets import cache_dir, write_atomically
+from labeltrain.data.images import SUFFIXES
 from labeltrain.data.readers import Columns
 from labeltrain.errors import BadInput, missing_extra, nearest
 
@@ -17,8 +18,12 @@ def is_dataset_folder(folder: Path) -> bool:
     """Tell whether a folder holds a Hugging Face data set rather than images."""
     if any((folder / name).is_file() for name in ("state.json", "dataset_dict.json")):
         return True
-    if (folder / "dataset_infos.json").is_file():
+    if any(folder.glob("metadata.*")) or any(folder.glob("*/metadata.*")):
         return True
+    # Notes and tables beside images do not make a folder of images something else.
+    inside = (path for depth in ("*", "*/*", "*/*/*") for path in folder.glob(depth))
+    if any(path.suffix.lower() in SUFFIXES for path in inside):
+        return False
     return any(next(folder.glob(at + kind), None) for kind in _FILES for at in ("", "data/"))
 
 

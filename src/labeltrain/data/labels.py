@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,12 +47,13 @@ def encode_labels(
     Returns
     -------
     Labels
-        Classes in numeric order if all are whole numbers, else in alphabetical order.
+        Classes in numeric order if all are numbers, else in alphabetical order.
 
     Raises
     ------
     BadInput
-        A value is no class, such as 3.7 or an index beyond `classes`.
+        A value is no class, such as 3.7 or an index beyond `classes`, or the labels are mostly
+        different fractions.
 
     Examples
     --------
@@ -64,6 +66,7 @@ def encode_labels(
     present = {name for name in written if name is not None}
     if not present:
         return Labels()
+    _refuse_measurements(written, present, where)
     order = tuple(classes) if classes is not None else _ordered(present)
     index = {name: i for i, name in enumerate(order)}
     codes = [-1 if name is None else index[name] for name in written]
@@ -132,8 +135,30 @@ def _from_index(value: Any, item: str, where: str, classes: Sequence[str]) -> st
     return None if int(value) == -1 else classes[int(value)]
 
 
+def _refuse_measurements(written: Sequence[str | None], present: set[str], where: str) -> None:
+    """Raise if the labels are mostly different fractions, such as the target of a regression."""
+    known = sum(name is not None for name in written)
+    numbers = [_number(name) for name in present]
+    if known < 20 or len(present) <= known / 2 or any(number is None for number in numbers):
+        return
+    if any(number is not None and not number.is_integer() for number in numbers):
+        examples = some(sorted(present)[:3])
+        raise BadInput(
+            f"{where}: the labels are mostly different numbers, such as {examples}",
+            "labels are classes; name another label_column, or sort the numbers into classes",
+        )
+
+
 def _ordered(names: set[str]) -> tuple[str, ...]:
-    try:
-        return tuple(sorted(names, key=lambda name: (int(name), name)))
-    except ValueError:
+    numbers = {name: _number(name) for name in names}
+    if any(number is None for number in numbers.values()):
         return tuple(sorted(names))
+    return tuple(sorted(names, key=lambda name: (numbers[name], name)))
+
+
+def _number(name: str) -> float | None:
+    try:
+        number = float(name)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

@@ -63,7 +63,8 @@ def features(
     dataset : Dataset
     encoder : Encoder
     positions : ndarray of int64, optional
-        Encode only these items, in this order.
+        Return only these items, in this order. The features of an item are the same as without:
+        an encoder of whole data sets still sees all items.
     progress : callable, optional
         Called with the number of items done and their total.
 
@@ -93,14 +94,16 @@ def features(
         raise BadInput("there are no items to encode", "give at least one position")
     identity = json.dumps(encoder.fingerprint(), sort_keys=True)
     if encoder.whole:
-        array = _checked(encoder, take(dataset.items, chosen), ids)
+        array = _checked(encoder, dataset.items, list(dataset.ids))[chosen]
         if progress:
             progress(len(ids), len(ids))
-        return Features(array, time.perf_counter() - started, False, _key(identity, [array]))
+        return Features(
+            array, time.perf_counter() - started, False, _key(identity, [array.tobytes()])
+        )
     parts, keys, encoded = [], [], 0
     for start in range(0, len(ids), CHUNK):
         items = take(dataset.items, chosen[start : start + CHUNK])
-        key = _key(identity, items)
+        key = _key(identity, _contents(dataset, items, ids[start : start + CHUNK]))
         path = cache_dir() / "features" / key[:2] / f"{key}.npy"
         part = _read(path, len(items))
         if part is None:
@@ -125,21 +128,30 @@ def take(items: Any, positions: np.ndarray) -> Any:
     return [items[i] for i in positions.tolist()]
 
 
-def _key(identity: str, items: Sequence[Any]) -> str:
+def _key(identity: str, contents: Sequence[bytes]) -> str:
     """Return the sha256 of an encoder's identity and the content of items."""
     total = sha256(identity.encode())
-    for item in items:
-        total.update(_content(item))
+    for content in contents:
+        total.update(sha256(content).digest())
     return total.hexdigest()
 
 
-def _content(item: Any) -> bytes:
-    if isinstance(item, np.ndarray):
-        head = f"{item.dtype.str}{item.shape}".encode()
-        return sha256(head + np.ascontiguousarray(item).tobytes()).digest()
-    if isinstance(item, Path):
-        item = str(item)
-    return sha256(item.encode("utf-8", "surrogatepass")).digest()
+def _contents(dataset: Dataset, items: Sequence[Any], ids: list[str]) -> list[bytes]:
+    """Return what identifies each item: its text, the bytes of its file, or its array."""
+    if isinstance(items, np.ndarray):
+        return [f"{item.dtype.str}{item.shape}".encode() + item.tobytes() for item in items]
+    if dataset.modality == "text":
+        return [item.encode("utf-8", "surrogatepass") for item in items]
+    contents = []
+    for item, name in zip(items, ids, strict=True):
+        try:
+            contents.append(Path(item).read_bytes())
+        except OSError as error:
+            raise BadInput(
+                f"the image {item} of item {name!r} cannot be read: {error.strerror}",
+                "put the file back, or load the data set again",
+            ) from error
+    return contents
 
 
 def _checked(encoder: Encoder, items: Sequence[Any], ids: list[str]) -> np.ndarray:
@@ -168,6 +180,8 @@ def _read(path: Path, n: int) -> np.ndarray | None:
     except FileNotFoundError as error:
         if Path(str(error.filename)) != path:
             _warn(path, "its checksum is missing")
+        return None
+    except NotADirectoryError:  # writing will say so
         return None
     except OSError as error:
         _warn(path, str(error))

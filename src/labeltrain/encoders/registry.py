@@ -10,8 +10,10 @@ from typing import Any
 from labeltrain.data import Modality
 from labeltrain.encoders.base import Encoder
 from labeltrain.encoders.efficientnet import EfficientNetLite0
+from labeltrain.encoders.image import ImageTransformer
 from labeltrain.encoders.raw import RawEncoder
-from labeltrain.encoders.transformers import ImageTransformer, TextTransformer, minilm
+from labeltrain.encoders.repository import is_image_model, resolve
+from labeltrain.encoders.text import TextTransformer, minilm
 from labeltrain.errors import BadInput, nearest, unknown_name
 
 
@@ -124,8 +126,6 @@ def make(name: str, **options: Any) -> Encoder:
         return entry.make(**options)
     folder = Path(name.removeprefix("hf:")).expanduser()
     if name.startswith("hf:") or folder.is_dir():
-        from labeltrain.encoders.repository import is_image_model, resolve
-
         folder = resolve(name.removeprefix("hf:"))
         if is_image_model(folder):
             _check_options(name, options, ("device",))

@@ -104,7 +104,7 @@ class Linear(Learner):
     def __init__(
         self,
         strength: float | Literal["auto"] = "auto",
-        scale: float = 20.0,
+        scale: float = 100.0,
         class_weight: Literal["none", "balanced"] = "none",
     ) -> None:
         if strength != "auto" and not (isinstance(strength, int | float) and strength > 0):

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from labeltrain.errors import BadInput, missing_extra
+from labeltrain.kernels.threads import torch_threads
 from labeltrain.learners.base import Cost, Learner, Model, PriorModel, Training
 from labeltrain.strategies.base import Need
 
@@ -151,7 +152,7 @@ class MLP(Learner):
         multilabel = training.kind == "multilabel"
         y = torch.from_numpy(training.labels.astype(np.float32 if multilabel else np.int64))
         y = y.to(device)
-        with torch.random.fork_rng(devices=[]):
+        with torch_threads(torch), torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(rng.integers(2**62)))
             stack: list[torch.nn.Module] = []
             width = X.shape[1]

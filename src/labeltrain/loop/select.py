@@ -113,7 +113,9 @@ def select(
         )
     for name in more:
         if name not in set(Need):
-            raise unknown_name("array", name, [*Need, "labelled", "labels", "pending", "ids"])
+            raise unknown_name(
+                "array", name, [*(n.value for n in Need), "labelled", "labels", "pending", "ids"]
+            )
     chosen = make(strategy, parameters)
     sources = dict(more)
     if embeddings is not None:

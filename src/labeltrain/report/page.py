@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from labeltrain.metrics.curves import Results
 from labeltrain.metrics.scores import FEW
 from labeltrain.report import tables
-from labeltrain.report.figures import Look
+from labeltrain.report.look import Look
 from labeltrain.report.markup import bullets, definitions, facts, paragraph, text
 from labeltrain.report.style import STYLE
 from labeltrain.report.summary import ExperimentSummary
@@ -139,7 +139,7 @@ def _listed(summaries: Sequence[ExperimentSummary]) -> list[tuple[int, Experimen
 def _contents(summaries: Sequence[ExperimentSummary]) -> str:
     links = [f'<a href="#e{k}">{text(s.experiment.name)}</a>' for k, s in _listed(summaries)]
     links += ['<a href="#definitions">Definitions</a>', '<a href="#run">What was run</a>']
-    return f"<nav>{''.join(links)}</nav>"
+    return f"<nav>{' '.join(links)}</nav>"
 
 
 def is_partial(results: Results) -> bool:

@@ -39,18 +39,20 @@ th, td { padding: 6px 12px; text-align: right; vertical-align: top; white-space:
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 th { font-weight: 600; vertical-align: bottom; }
 thead th { border-bottom: 1.5px solid var(--ink); font-size: 13.5px; white-space: normal; }
-tbody th { font-weight: 500; vertical-align: top; }
+tbody th { font-weight: 500; vertical-align: top; white-space: normal;
+  overflow-wrap: anywhere; min-width: 130px; }
 tr.baseline th, tr.baseline td { color: var(--soft); }
 td small, th small { display: block; color: var(--soft); font-size: 12.5px; font-weight: 400; }
 td.text, th.text { text-align: left; white-space: normal; }
 td.sure { font-weight: 650; }
 .key { display: inline-block; width: 18px; height: 0; border-top: 3px solid; vertical-align: 4px;
   margin-right: 8px; }
-.pair { display: flex; flex-wrap: wrap; gap: 0 48px; align-items: flex-start; }
+.pair { display: flex; flex-wrap: wrap; gap: 0 28px; align-items: flex-start; }
 table.heat { font-size: 13px; }
-table.heat td, table.heat th { padding: 3px 9px; }
+table.heat td, table.heat th { padding: 3px 8px; }
+table.heat tbody th { min-width: 0; }
 table.heat td.cell { text-align: center; border: 1px solid #fff; }
-table.heat th.cell { text-align: center; }
+table.heat th.cell { text-align: center; max-width: 110px; overflow-wrap: anywhere; }
 dl { display: grid; grid-template-columns: minmax(150px, auto) 1fr; gap: 6px 24px; margin: 12px 0;
   font-size: 14.5px; max-width: 100ch; }
 dt { font-weight: 600; }

@@ -8,7 +8,7 @@ import numpy as np
 
 from labeltrain.metrics.saving import SHARES, Saving
 from labeltrain.metrics.wins import WinMatrix
-from labeltrain.report.figures import Look
+from labeltrain.report.look import Look
 from labeltrain.report.markup import Cell, Row, table
 from labeltrain.report.summary import ExperimentSummary, StrategySummary
 from labeltrain.report.words import (

@@ -47,9 +47,11 @@ def percent(value: float | None, digits: int = 1) -> str:
 
 
 def saved(value: float | None) -> str:
-    """Return a saving in whole percent, with a decimal where it would look like 0."""
+    """Return a saving in whole percent, with decimals where it would look like 0."""
     rounded = percent(value, 0)
-    return percent(value, 1) if rounded == "0" and value != 0 else rounded
+    if value is None or rounded != "0" or abs(value) < 1e-4:
+        return rounded
+    return percent(value, 1 if abs(value) >= 1e-3 else 2)
 
 
 def number(value: float, metric: str) -> str:

@@ -10,7 +10,9 @@ from labeltrain.errors import StoreUnwritable
 from labeltrain.metrics.curves import Results
 from labeltrain.metrics.scores import FEW
 from labeltrain.report.draw import png, svg
-from labeltrain.report.figures import Look, curve_figure, overview_figure, saving_figure
+from labeltrain.report.figures import curve_figure, overview_figure
+from labeltrain.report.forest import saving_figure
+from labeltrain.report.look import Look
 from labeltrain.report.page import page
 from labeltrain.report.summary import ExperimentSummary, summarise
 from labeltrain.report.words import title

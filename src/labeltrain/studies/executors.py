@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from labeltrain.errors import LabelTrainError
+from labeltrain.kernels.threads import limited_threads
 from labeltrain.loop.journal import StoreJournal
 from labeltrain.store import Workspace
 from labeltrain.studies.prepare import Material, run_name
@@ -32,25 +33,6 @@ class Task:
     experiment: int
     strategy: StrategySpec
     seed: int
-
-
-@contextlib.contextmanager
-def limited_threads(threads: int) -> Iterator[None]:
-    """Run with that many threads in BLAS and OpenMP: results depend on it in the last bits."""
-    import sys
-
-    from threadpoolctl import threadpool_limits
-
-    torch: Any = sys.modules.get("torch")
-    before = torch.get_num_threads() if torch is not None else None
-    with threadpool_limits(limits=threads):
-        if torch is not None:
-            torch.set_num_threads(threads)
-        try:
-            yield
-        finally:
-            if torch is not None:
-                torch.set_num_threads(before)
 
 
 def work(

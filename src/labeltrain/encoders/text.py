@@ -1,9 +1,8 @@
-"""Text and image models in the layout of the Hugging Face hub."""
+"""Text models in the layout of the Hugging Face hub."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,16 @@ from typing import Any
 import numpy as np
 
 from labeltrain.assets import fetch
-from labeltrain.data import Modality, read_image
+from labeltrain.data import Modality
 from labeltrain.encoders import repository
 from labeltrain.encoders.base import Encoder, choose_device, import_torch, major
-from labeltrain.errors import BadInput, missing_extra
+from labeltrain.encoders.loading import import_transformers, load_model, named
+from labeltrain.errors import BadInput
 
 _BATCH = 64
 _BATCH_TOKENS = 8192
+# Models that number positions from the padding token on, so two places are never used.
+_OFFSET_POSITIONS = frozenset({"roberta", "xlm-roberta", "camembert", "mpnet", "longformer"})
 
 
 class TextTransformer(Encoder):
@@ -67,7 +69,7 @@ class TextTransformer(Encoder):
 
     def fingerprint(self) -> dict[str, str | int | float]:
         torch = import_torch(f"the encoder {self.name!r}")
-        transformers = _import_transformers(self.name)
+        transformers = import_transformers(self.name)
         pooling, normalise, longest = self._settings
         return {
             "encoder": "transformers-text",
@@ -92,18 +94,18 @@ class TextTransformer(Encoder):
     @cached_property
     def _loaded(self) -> tuple[Any, Any, Any, str]:
         torch = import_torch(f"the encoder {self.name!r}")
-        transformers = _import_transformers(self.name)
+        transformers = import_transformers(self.name)
         if not repository.has_tokenizer(self.folder):
             raise BadInput(
                 f"the model {self.folder} has neither a tokenizer nor an image preprocessor",
                 "save both into its folder",
             )
         device = choose_device(self._device, torch)
-        with _named(self.folder):
+        with named(self.folder):
             tokenizer = transformers.AutoTokenizer.from_pretrained(
                 self.folder, local_files_only=True, trust_remote_code=False
             )
-        model, _missing = _load_model(self.folder, torch, transformers, device)
+        model, _missing = load_model(self.folder, torch, transformers, device)
         if getattr(model.config, "is_encoder_decoder", False):
             raise BadInput(
                 f"the model {self.folder} is an encoder-decoder", "use an encoder such as minilm"
@@ -134,122 +136,9 @@ class TextTransformer(Encoder):
         return result if result is not None else np.empty((0, self.dimension or 0), np.float32)
 
 
-class ImageTransformer(Encoder):
-    """An image model: its pooled output, the class token where it has no trained pooler.
-
-    Parameters
-    ----------
-    name : str
-    folder : pathlib.Path
-    device : {"auto", "cpu", "cuda"}
-    """
-
-    modalities: frozenset[Modality] = frozenset({"image"})
-
-    def __init__(self, name: str, folder: Path, *, device: str = "auto") -> None:
-        self.name = name
-        self.folder = folder
-        self._device = device
-
-    def fingerprint(self) -> dict[str, str | int | float]:
-        torch = import_torch(f"the encoder {self.name!r}")
-        transformers = _import_transformers(self.name)
-        return {
-            "encoder": "transformers-image",
-            "version": 1,
-            "weights": repository.weights_checksum(self.folder),
-            "settings": repository.settings_checksum(self.folder),
-            "dtype": "float32",
-            "device": choose_device(self._device, torch).partition(":")[0],
-            "torch": major(torch.__version__),
-            "transformers": major(transformers.__version__),
-        }
-
-    @property
-    def dimension(self) -> int | None:
-        config = repository.read_json(self.folder / "config.json", needed=True)
-        sizes = config.get("hidden_sizes") or [None]
-        size = config.get("projection_dim") or config.get("hidden_size") or sizes[-1]
-        return int(size) if size else None
-
-    @cached_property
-    def _loaded(self) -> tuple[Any, Any, Any, bool, str]:
-        torch = import_torch(f"the encoder {self.name!r}")
-        transformers = _import_transformers(self.name)
-        device = choose_device(self._device, torch)
-        with _named(self.folder):
-            processor = transformers.AutoImageProcessor.from_pretrained(
-                self.folder, local_files_only=True, trust_remote_code=False, backend="pil"
-            )
-        model, missing = _load_model(self.folder, torch, transformers, device)
-        return torch, processor, model, not missing, device
-
-    def encode(self, items: Sequence[Any]) -> np.ndarray:
-        torch, processor, model, trained_pooler, device = self._loaded
-        blocks = []
-        with torch.inference_mode():
-            for start in range(0, len(items), _BATCH):
-                images = [read_image(item) for item in items[start : start + _BATCH]]
-                pixels = processor(images=images, return_tensors="pt")["pixel_values"].to(device)
-                vectors = _image_vectors(model, pixels, trained_pooler)
-                blocks.append(vectors.float().cpu().numpy())
-        return np.concatenate(blocks)
-
-
 def minilm(*, max_length: int = 128, device: str = "auto") -> TextTransformer:
     """Make the encoder "minilm": all-MiniLM-L6-v2, mean pooling, normalised, 384 dimensions."""
     return TextTransformer("minilm", None, max_length=max_length, device=device)
-
-
-# Models that number positions from the padding token on, so two places are never used.
-_OFFSET_POSITIONS = frozenset({"roberta", "xlm-roberta", "camembert", "mpnet", "longformer"})
-
-
-def _import_transformers(name: str) -> Any:
-    try:
-        import transformers
-    except ImportError as error:
-        raise missing_extra("transformers", "hf", f"the encoder {name!r}") from error
-    return transformers
-
-
-@contextmanager
-def _named(folder: Path) -> Iterator[None]:
-    """Turn what the library raises on a broken model into an error that names its folder."""
-    try:
-        yield
-    except MemoryError:
-        raise
-    except Exception as error:  # safetensors and tokenizers raise plain Exceptions too
-        first = str(error).strip().splitlines()
-        raise BadInput(
-            f"the model {folder} cannot be loaded: {first[0] if first else repr(error)}",
-            "check its files, or download it again; models that need their own code, and weights "
-            "other than safetensors, are not loaded",
-        ) from error
-
-
-def _load_model(
-    folder: Path, torch: Any, transformers: Any, device: str
-) -> tuple[Any, frozenset[str]]:
-    """Return the model in float32 and which weights of its pooler the files lack."""
-    with _named(folder), _quiet(transformers.logging):
-        model, info = transformers.AutoModel.from_pretrained(
-            folder,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            dtype=torch.float32,
-            output_loading_info=True,
-        )
-    missing = frozenset(info["missing_keys"])
-    lost = sorted(key for key in missing if "pooler" not in key.split("."))
-    if lost:
-        raise BadInput(
-            f"the weights of {folder} lack {len(lost)} tensors, such as {lost[0]}",
-            "download the model again; random weights are never used",
-        )
-    return model.eval().to(device), missing
 
 
 def _batches(lengths: list[int]) -> list[list[int]]:
@@ -274,15 +163,3 @@ def _pool(states: Any, mask: Any, pooling: str, torch: Any) -> Any:
     if pooling == "max":
         return torch.where(weights > 0, states, -torch.inf).amax(dim=1)
     return (states * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
-
-
-def _image_vectors(model: Any, pixels: Any, trained_pooler: bool) -> Any:
-    if hasattr(model, "get_image_features"):
-        output = model.get_image_features(pixel_values=pixels)
-        return getattr(output, "pooler_output", output)
-    output = model(pixel_values=pixels)
-    pooled = getattr(output, "pooler_output", None)
-    if pooled is not None and trained_pooler:
-        return pooled.flatten(1)
-    states = output.last_hidden_state
-    return states[:, 0] if states.ndim == 3 else states.flatten(2).mean(dim=2)

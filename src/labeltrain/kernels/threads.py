@@ -1,0 +1,38 @@
+"""How many threads a task uses: results depend on it in the last bits, so it is fixed."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
+from typing import Any
+
+_limit: ContextVar[int | None] = ContextVar("threads", default=None)
+
+
+@contextlib.contextmanager
+def limited_threads(threads: int) -> Iterator[None]:
+    """Run with that many threads in BLAS and OpenMP, and in torch where it is used inside."""
+    from threadpoolctl import threadpool_limits
+
+    token = _limit.set(threads)
+    try:
+        with threadpool_limits(limits=threads):
+            yield
+    finally:
+        _limit.reset(token)
+
+
+@contextlib.contextmanager
+def torch_threads(torch: Any) -> Iterator[None]:
+    """Hand the limit in force to torch, which is loaded too late for `limited_threads`."""
+    limit = _limit.get()
+    if limit is None:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(limit)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

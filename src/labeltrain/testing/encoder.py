@@ -1,0 +1,59 @@
+"""What every encoder must do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from labeltrain.encoders.base import Encoder
+from labeltrain.encoders.cache import take
+
+
+class EncoderContract:
+    """Inherit, implement `encoder` and `items` (at least 3), and run pytest."""
+
+    tolerance: ClassVar[float] = 1e-5
+
+    def encoder(self) -> Encoder:
+        """Return a new encoder."""
+        raise NotImplementedError("return the encoder to test")
+
+    def items(self) -> Sequence[Any]:
+        """Return at least 3 items."""
+        raise NotImplementedError("return items to encode")
+
+    def test_it_returns_one_finite_row_per_item(self) -> None:
+        encoder, items = self.encoder(), self.items()
+        array = encoder.encode(items)
+        assert array.dtype == np.float32
+        assert array.ndim == 2
+        assert len(array) == len(items)
+        assert np.isfinite(array).all()
+        if encoder.dimension is not None:
+            assert array.shape[1] == encoder.dimension
+
+    def test_the_same_items_give_the_same_features(self) -> None:
+        np.testing.assert_array_equal(
+            self.encoder().encode(self.items()), self.encoder().encode(self.items())
+        )
+
+    def test_features_follow_their_items(self) -> None:
+        items = self.items()
+        order = np.arange(len(items))[::-1].copy()
+        there = self.encoder().encode(take(items, order))
+        np.testing.assert_allclose(
+            there[order], self.encoder().encode(items), atol=self.tolerance, rtol=1e-4
+        )
+
+    def test_its_fingerprint_is_plain_and_stable(self) -> None:
+        first, second = (json.dumps(self.encoder().fingerprint(), sort_keys=True) for _ in "ab")
+        assert first == second
+        assert len(first) > 2
+
+    def test_it_says_what_it_reads(self) -> None:
+        encoder = self.encoder()
+        assert encoder.name
+        assert encoder.modalities

@@ -1,0 +1,186 @@
+"""What every query strategy must do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from labeltrain.errors import MissingNeed
+from labeltrain.learners import registry as learners
+from labeltrain.loop.checks import CheckedPicks, checked
+from labeltrain.loop.evaluate import Evaluator
+from labeltrain.loop.oracle import SimulatedOracle
+from labeltrain.loop.trajectory import Plan, Pool, Trajectory
+from labeltrain.strategies.base import Need, Strategy
+from labeltrain.strategies.view import PoolView
+from labeltrain.testing.pools import blobs, pool_view
+
+
+class StrategyContract:
+    """Inherit, set `strategy` (and `parameters`), and run pytest.
+
+    Attributes
+    ----------
+    strategy : type of Strategy
+    parameters : mapping
+    follows_permutation : bool
+        Whether permuting the pool permutes the picks. Set it to False for a strategy that draws
+        at random: it is then not checked.
+    """
+
+    strategy: ClassVar[type[Strategy]]
+    parameters: ClassVar[Mapping[str, Any]] = {}
+    follows_permutation: ClassVar[bool] = True
+
+    def pick(self, view: PoolView, count: int, seed: int = 0) -> CheckedPicks:
+        """Select, and check what every selection must satisfy."""
+        strategy = self.strategy(**self.parameters)
+        picks = strategy.select(view, count, np.random.default_rng(seed))
+        return checked(picks, view, count, strategy.name)
+
+    def kinds(self) -> list[str]:
+        """Return the kinds of data the strategy declares to work on."""
+        return sorted(self.strategy.kinds)
+
+    def test_it_has_a_name_and_a_summary(self) -> None:
+        assert self.strategy.name
+        assert self.strategy.summary
+
+    def test_it_picks_exactly_what_is_asked(self) -> None:
+        for kind in self.kinds():
+            for count in (1, 7):
+                assert len(self.pick(pool_view(kind=kind), count).positions) == count
+
+    def test_it_can_pick_the_whole_pool(self) -> None:
+        for kind in self.kinds():
+            view = pool_view(n=40, kind=kind)
+            picks = self.pick(view, len(view.candidates))
+            assert sorted(picks.positions) == sorted(view.candidates)
+
+    def test_it_works_on_a_pool_of_one_candidate(self) -> None:
+        for kind in self.kinds():
+            view = pool_view(n=16, labelled=12, pending=3, kind=kind)
+            assert self.pick(view, 1).positions.tolist() == view.candidates.tolist()
+
+    def test_same_view_and_seed_give_the_same_picks(self) -> None:
+        for kind in self.kinds():
+            first, second = (self.pick(pool_view(kind=kind), 9).positions for _ in range(2))
+            assert first.tolist() == second.tolist()
+
+    def test_it_reads_only_what_it_declares(self) -> None:
+        for kind in self.kinds():
+            only = frozenset(self.strategy.needs)
+            assert len(self.pick(pool_view(kind=kind, only=only), 5).positions) == 5
+
+    def test_it_is_refused_a_view_without_what_it_needs(self) -> None:
+        needed = set(self.strategy.needs)
+        if Need.HIDDEN in needed:
+            needed.discard(Need.EMBEDDINGS)  # hidden falls back on embeddings
+        for need in needed - {Need.HIDDEN}:
+            view = pool_view(only=frozenset(needed - {need}))
+            try:
+                self.pick(view, 2)
+            except MissingNeed:
+                continue
+            raise AssertionError(f"{self.strategy.name} declares {need} and did without it")
+
+    def test_it_keeps_out_labelled_and_pending_items(self) -> None:
+        for kind in self.kinds():
+            view = pool_view(n=60, labelled=20, pending=20, kind=kind)
+            taken = {*view.labelled.tolist(), *view.pending.tolist()}
+            assert not taken & set(self.pick(view, 20).positions.tolist())
+
+    def test_it_keeps_to_a_smaller_candidate_set(self) -> None:
+        whole = pool_view(n=80)
+        few = whole.candidates[::3]
+        view = PoolView(
+            80,
+            3,
+            labelled=whole.labelled,
+            labels=whole.labels,
+            pending=whole.pending,
+            candidates=few,
+            round=whole.round,
+            history=whole.history,
+            sources=whole._sources,
+        )
+        assert set(self.pick(view, 6).positions.tolist()) <= set(few.tolist())
+
+    def test_it_survives_identical_items(self) -> None:
+        view = pool_view(n=60, features=np.ones((60, 4), dtype=np.float32))
+        assert len(self.pick(view, 10).positions) == 10
+
+    def test_it_survives_zero_vectors(self) -> None:
+        view = pool_view(n=60, features=np.zeros((60, 4), dtype=np.float32))
+        assert len(self.pick(view, 10).positions) == 10
+
+    def test_it_survives_certain_probabilities(self) -> None:
+        view = pool_view(n=60)
+        certain = np.zeros((60, 3))
+        certain[:, 0] = 1.0
+        view._sources[Need.PROBABILITIES] = certain
+        assert len(self.pick(view, 10).positions) == 10
+
+    def test_it_takes_half_single_and_double_precision(self) -> None:
+        for dtype in (np.float16, np.float32, np.float64):
+            points = blobs(60)[0].astype(dtype)
+            view = pool_view(n=60, features=points, dtype=dtype)
+            assert len(self.pick(view, 8).positions) == 8
+
+    def test_it_takes_read_only_and_fortran_arrays(self) -> None:
+        points = np.asfortranarray(blobs(60)[0])
+        points.flags.writeable = False
+        plain = self.pick(pool_view(n=60, features=np.ascontiguousarray(points)), 8)
+        assert self.pick(pool_view(n=60, features=points), 8).positions.tolist() == (
+            plain.positions.tolist()
+        )
+
+    def test_permuting_the_pool_permutes_the_picks(self) -> None:
+        if not self.follows_permutation:
+            return
+        view = pool_view(n=90, pending=0)
+        order = np.random.default_rng(7).permutation(90)
+        place = np.argsort(order)
+        sources = {
+            name: value[order] if isinstance(value, np.ndarray) and len(value) == 90 else value
+            for name, value in view._sources.items()
+        }
+        sources[Need.COMMITTEE] = view._sources[Need.COMMITTEE][:, order]
+        moved = PoolView(
+            90,
+            3,
+            labelled=place[view.labelled],
+            labels=view.labels,
+            round=view.round,
+            sources=sources,
+        )
+        there = order[self.pick(moved, 12).positions]
+        assert sorted(there.tolist()) == sorted(self.pick(view, 12).positions.tolist())
+
+    def test_it_runs_in_the_loop_and_spends_exactly_its_budget(self) -> None:
+        features, truth = blobs(150)
+        extra = {
+            Need.GROUPS: np.arange(100) % 4,
+            Need.PRIOR: np.full((100, 3), 1 / 3),
+            Need.TARGETS: features[:10],
+            Need.SCORES: {"token_entropy": np.linspace(0, 1, 100)},
+        }
+        wanted = {k: v for k, v in extra.items() if k in self.strategy.needs}
+        pool = Pool(features[:100], [f"i{k}" for k in range(100)], ("a", "b", "c"), extra=wanted)
+        oracle = SimulatedOracle(truth[:100], 3)
+        evaluator = Evaluator(features[100:], truth[100:], truth[:100], 3)
+        plan = Plan(batch=9, rounds=3, seed_size=8, parallel=4)
+        trajectory = Trajectory(
+            pool,
+            learners.make("linear"),
+            self.strategy(**self.parameters),
+            oracle,
+            evaluator,
+            plan,
+        )
+        state = trajectory.run()
+        assert [s["labels"] for s in state.scored] == [8, 17, 26, 35]
+        assert oracle.labels == 35
+        assert len(state.answers) == 35

@@ -1,0 +1,111 @@
+"""Learners keep the contract; linear is the optimum scikit-learn finds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from labeltrain.errors import BadInput
+from labeltrain.learners import Training, make, registry
+from labeltrain.learners.linear import Linear, LinearModel
+from labeltrain.learners.mlp import MLP, _batches
+from labeltrain.testing import LearnerContract, blobs
+
+
+class TestLinear(LearnerContract):
+    learner = Linear
+
+
+class TestBalancedLinear(LearnerContract):
+    learner = Linear
+    parameters = {"class_weight": "balanced"}
+
+
+class TestMLP(LearnerContract):
+    learner = MLP
+    parameters = {"steps": 150, "width": 32}
+
+
+class TestDeepMLP(LearnerContract):
+    learner = MLP
+    parameters = {"steps": 150, "width": 32, "layers": 2, "batch": 8}
+
+
+def loss(model: LinearModel, X: np.ndarray, y: np.ndarray) -> float:
+    """The objective of scikit-learn's LogisticRegression, written out."""
+    logits = X.astype(np.float64) @ model.weights.T + model.bias
+    logits -= logits.max(axis=1, keepdims=True)
+    log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    data = -log_p[np.arange(len(y)), y].sum()
+    return float(model.facts()["C"] * data + 0.5 * (model.weights**2).sum())
+
+
+@pytest.mark.parametrize("start", ["cold", "warm"])
+def test_linear_reaches_the_optimum(start: str) -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    X, y = blobs(300, d=20, classes=5, seed=2, spread=3.0)
+    early = Training(X, np.arange(150), y[:150], 5)
+    late = Training(X, np.arange(200), y[:200], 5)
+    learner = make("linear")
+    rng = np.random.default_rng(0)
+    previous = learner.fit(early, rng) if start == "warm" else None
+    model = learner.fit(late, rng, previous)
+    C = model.facts()["C"]
+    best = LogisticRegression(C=C, tol=1e-9, max_iter=10000).fit(
+        X[:200].astype(np.float64), y[:200]
+    )
+    reference = LinearModel(best.coef_, best.intercept_, np.ones(5, dtype=bool), model.facts())
+    assert loss(model, X[:200], y[:200]) <= loss(reference, X[:200], y[:200]) * (1 + 1e-3)
+
+
+def test_penalty_is_chosen_again_when_the_labels_have_doubled() -> None:
+    X, y = blobs(400, d=5)
+    learner, rng = make("linear"), np.random.default_rng(0)
+    chosen, previous = [], None
+    for m in (50, 60, 99, 100, 150, 200):
+        previous = learner.fit(Training(X, np.arange(m), y[:m], 3), rng, previous)
+        chosen.append(previous.facts()["chosen_at"])
+    assert chosen == [50, 50, 50, 100, 100, 200]
+
+
+def test_rescaling_the_features_changes_nothing() -> None:
+    X, y = blobs(200, d=8)
+    p = [
+        make("linear").fit(
+            Training((X * scale).astype(np.float32), np.arange(60), y[:60], 3),
+            np.random.default_rng(0),
+        ).predict_proba((X * scale).astype(np.float32))
+        for scale in (1.0, 8.0)
+    ]  # fmt: skip
+    np.testing.assert_allclose(p[0], p[1], atol=5e-3)
+
+
+def test_unseen_classes_share_the_chance_of_something_new() -> None:
+    X, y = blobs(100, d=8, classes=2)
+    model = make("linear").fit(Training(X, np.arange(19), y[:19], 4), np.random.default_rng(0))
+    p = model.predict_proba(X)
+    np.testing.assert_allclose(p[:, 2:], 1 / 20 / 2)
+
+
+@pytest.mark.parametrize("n", [1, 3, 5, 64, 65, 200])
+def test_every_step_has_a_batch(n: int) -> None:
+    # LabelBench W8: with fewer labels than a batch its loader trains on nothing.
+    batches = _batches(n, 64, 10, np.random.default_rng(0))
+    assert len(batches) == 10
+    assert all(len(b) == min(n, 64) for b in batches)
+
+
+def test_bad_parameters_are_refused() -> None:
+    with pytest.raises(BadInput, match="did you mean 'class_weight'"):
+        make("linear", {"class_weights": "balanced"})
+    with pytest.raises(BadInput, match="strength"):
+        make("linear", {"strength": -1})
+    with pytest.raises(BadInput, match="steps"):
+        make("mlp", {"steps": 0})
+    with pytest.raises(BadInput, match="did you mean 'linear'"):
+        make("lineer")
+
+
+def test_listing_names_every_learner() -> None:
+    assert [d["name"] for d in registry.describe()] == registry.names()
