@@ -1,4 +1,4 @@
-"""Label-efficient learning with pretrained models: spend as few labels as possible, and prove it."""
+"""Label-efficient learning: spend as few labels as possible, and prove it."""
 
 from __future__ import annotations
 

@@ -43,6 +43,10 @@ class StoreDamaged(LabelTrainError):
     """A workspace file is torn, flipped or missing; the remedy names the repairing command."""
 
 
+class StoreMissing(StoreDamaged):
+    """A workspace file is gone; what can be made again from the ledger is made again."""
+
+
 class StoreUnwritable(LabelTrainError, OSError):
     """A workspace cannot be written: full disk, read-only directory, no permission."""
 

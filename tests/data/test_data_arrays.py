@@ -140,3 +140,10 @@ def test_npz_round_trip(data: st.DataObject) -> None:
     assert np.array_equal(np.asarray(loaded.items), features)
     codes = np.full(n, -1) if loaded.labels is None else loaded.labels
     assert [int(loaded.classes[c]) if c >= 0 else -1 for c in codes] == labels.tolist()
+
+
+def test_an_npy_file_under_the_wrong_suffix(tmp_path: Path) -> None:
+    with open(tmp_path / "a.npz", "wb") as stream:
+        np.save(stream, X)
+    with pytest.raises(BadInput, match="no sound NumPy file"):
+        load(tmp_path / "a.npz")

@@ -76,9 +76,10 @@ def read_npy(path: Path) -> Dataset:
 
 def _open(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as opened:
+        # Opened here, since numpy leaves a file it cannot read open.
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as opened:
             return {name: opened[name] for name in opened.files}
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, AttributeError) as error:
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile, TypeError) as error:
         raise _unsound(path, error) from error
 
 

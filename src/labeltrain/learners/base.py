@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from labeltrain.strategies.base import Need
+from labeltrain.needs import Need
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from labeltrain.errors import BadInput
 from labeltrain.learners.base import Cost, Learner, Model, PriorModel, Training
-from labeltrain.strategies.base import Need
+from labeltrain.needs import Need
 
 MAX_ITERATIONS = 500
 

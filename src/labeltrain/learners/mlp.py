@@ -11,7 +11,7 @@ import numpy as np
 from labeltrain.errors import BadInput, missing_extra
 from labeltrain.kernels.threads import torch_threads
 from labeltrain.learners.base import Cost, Learner, Model, PriorModel, Training
-from labeltrain.strategies.base import Need
+from labeltrain.needs import Need
 
 
 class MLPModel(Model):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -29,13 +29,13 @@ class Evaluator:
         test_labels: np.ndarray,
         pool_labels: np.ndarray,
         classes: int,
-        kind: Literal["multiclass", "multilabel"] = "multiclass",
+        kind: str = "multiclass",
     ) -> None:
         self._features = test_features
         self.__test = np.asarray(test_labels, dtype=np.int64)
         self.__pool = np.asarray(pool_labels, dtype=np.int64)
         self._classes = classes
-        self._kind = kind
+        self._kind: Any = kind
 
     def score(self, model: Model, pool_probabilities: np.ndarray) -> dict[str, Any]:
         """Return ``scores`` (name to float) and ``recall`` (list over classes; None if absent)."""

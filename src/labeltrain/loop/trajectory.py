@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from labeltrain.errors import BadInput
+from labeltrain.errors import BadInput, StoreMissing
 from labeltrain.learners.base import Learner, Model, Training
 from labeltrain.loop.checks import checked, refuse_unmet_needs
 from labeltrain.loop.evaluate import Evaluator
@@ -152,12 +153,16 @@ class Trajectory:
         budget = float(self.plan.seed_size if self.state.round == 0 else self.plan.batch)
         while not self.state.exhausted:
             count = self._affordable(budget - self.state.spent_in_round)
-            if count == 0:
+            # A batch strategy is asked once a round, also when it picked fewer than it might.
+            if count == 0 or (self.state.groups and not self._asker().sequential):
                 break
             self._ask(count, budget, memo, timing)
         return self._learn(timing)
 
     # -- selecting -----------------------------------------------------------------------------
+
+    def _asker(self) -> Strategy:
+        return self.strategy if self.state.round else make_strategy(self.plan.seed_method)
 
     def _free(self) -> np.ndarray:
         free = np.ones(len(self.pool), dtype=bool)
@@ -178,7 +183,7 @@ class Trajectory:
     def _ask(self, count: int, budget: float, memo: Memo, timing: dict[str, float]) -> None:
         started = time.perf_counter()
         state, number = self.state, self.state.round
-        strategy = make_strategy(self.plan.seed_method) if number == 0 else self.strategy
+        strategy = self._asker()
         if strategy.sequential:
             count = min(count, self.plan.parallel)
         view = self.view(budget, memo)
@@ -263,8 +268,23 @@ class Trajectory:
 
     def _current_model(self) -> Model:
         if self._model is None:
-            self._model = self.journal.load_model(self.state.scored[-1]["model"])
+            try:
+                self._model = self.journal.load_model(self.state.scored[-1]["model"])
+            except StoreMissing as error:
+                warnings.warn(f"{error.problem}; it is fitted again", stacklevel=2)
+                self._model = self._refitted()
         return self._model
+
+    def _refitted(self) -> Model:
+        """Fit every round again, each from the one before: the model that was lost."""
+        model: Model | None = None
+        first = 0 if self.learner.continues else self.state.scored[-1]["round"]
+        for number in range(first, self.state.round):
+            rng = stream(self.plan.seed, "fit", number)
+            model = self.learner.fit(self._training(until=number), rng, model)
+        if model is None:
+            raise BadInput("no round was scored yet", "run a round first")
+        return model
 
     def _pool_probabilities(self) -> np.ndarray:
         if self._probabilities is None:
@@ -277,15 +297,18 @@ class Trajectory:
 
     # -- learning ------------------------------------------------------------------------------
 
-    def _training(self) -> Training:
+    def _training(self, until: int | None = None) -> Training:
+        """Return the labels so far, or those of the rounds up to `until`."""
         state, pool = self.state, self.pool
+        rounds = state.rounds
+        keep = slice(None) if until is None else rounds <= until
         return Training(
             pool.features,
-            state.positions,
-            state.labels(pool.kind, len(pool.classes)),
+            state.positions[keep],
+            state.labels(pool.kind, len(pool.classes))[keep],
             len(pool.classes),
             pool.kind,
-            state.rounds,
+            rounds[keep],
         )
 
     def _learn(self, timing: dict[str, float]) -> dict[str, Any]:

@@ -34,27 +34,34 @@ class ProjectState:
     votes : dict of int to dict of str to Vote
         Position to annotator to latest answer; withdrawn answers are gone.
     asked : dict of int to dict
-        Position to the pick as it was stored (round, strategy, audit, score, note).
+        Position to the pick as it was stored (round, strategy, score, note).
     audit_order : list of int
-        Items set aside for the audit.
+        Items set aside for the audit, in the order in which their turn comes.
+    audit_set : frozenset of int
+        The same items.
     rounds : int
         Rounds opened.
     measurements : list of dict
         The body of each ``measured`` event.
-    stale_audit : bool
-        An audit answer changed after the last measurement.
+    measured_labels : dict of int to str
+        The audit answers that the latest measurement was taken on.
+    encoded : dict or None
+        Which array file holds the features.
+    first_round : dict of int to int
+        Position to the number of rounds that were open when it was first answered.
     """
 
     classes: list[str] = field(default_factory=list)
     votes: dict[int, dict[str, Vote]] = field(default_factory=dict)
     asked: dict[int, dict[str, Any]] = field(default_factory=dict)
     audit_order: list[int] = field(default_factory=list)
+    audit_set: frozenset[int] = frozenset()
     rounds: int = 0
     measurements: list[dict[str, Any]] = field(default_factory=list)
-    stale_audit: bool = False
+    measured_labels: dict[int, str] = field(default_factory=dict)
     encoded: dict[str, Any] | None = None
     first_round: dict[int, int] = field(default_factory=dict)
-    _order: int = 0
+    answers: int = 0
 
     @classmethod
     def fold(cls, events: Iterable[Event]) -> ProjectState:
@@ -62,7 +69,6 @@ class ProjectState:
         state = cls()
         for event in events:
             state.apply(event)
-        state._audit_set = set(state.audit_order)
         return state
 
     def apply(self, event: Event) -> None:
@@ -72,7 +78,7 @@ class ProjectState:
             self.classes += body["added"]
         elif event.kind == "reserved":
             self.audit_order = [int(p) for p in body["positions"]]
-            self._audit_set = set(self.audit_order)
+            self.audit_set = frozenset(self.audit_order)
         elif event.kind == "encoded":
             self.encoded = body
         elif event.kind == "opened":
@@ -84,28 +90,24 @@ class ProjectState:
                 self._answer(answer)
         elif event.kind == "measured":
             self.measurements.append(body)
-            self.stale_audit = False
-
-    _audit_set: set[int] = field(default_factory=set)
+            self.measured_labels = self.audited()
 
     def _answer(self, answer: dict[str, Any]) -> None:
         position, annotator = int(answer["position"]), answer["annotator"]
         held = self.votes.setdefault(position, {})
-        self._order += 1
-        if position in self._audit_set and annotator in held:
-            self.stale_audit = True
+        self.answers += 1
         if answer["what"] == WITHDRAWN:
             held.pop(annotator, None)
             return
         label = answer["label"] if answer["what"] == LABELLED else None
-        held[annotator] = Vote(annotator, label, self._order)
+        held[annotator] = Vote(annotator, label, self.answers)
         self.first_round.setdefault(position, self.rounds)
 
     def label(self, position: int) -> str | None:
         """Return the label in force: the majority of the annotators, the latest on a tie."""
         votes = [v for v in self.votes.get(position, {}).values() if v.label is not None]
-        if not votes:
-            return None
+        if len(votes) < 2:
+            return votes[0].label if votes else None
         counts = Counter(v.label for v in votes)
         most = max(counts.values())
         leaders = [v for v in votes if counts[v.label] == most]
@@ -115,6 +117,11 @@ class ProjectState:
         """Return True when all who answered said that they do not know."""
         votes = self.votes.get(position, {})
         return bool(votes) and all(v.label is None for v in votes.values())
+
+    def disputed(self, position: int) -> bool:
+        """Return True when annotators gave different labels."""
+        labels = {v.label for v in self.votes.get(position, {}).values()} - {None}
+        return len(labels) > 1
 
     def labels(self) -> dict[int, str]:
         """Return position to label of every labelled item, in the order first answered."""
@@ -127,16 +134,16 @@ class ProjectState:
 
     @property
     def pending(self) -> list[int]:
-        """Positions asked and not answered yet, in the order asked."""
+        """Positions asked and without an answer in force, in the order asked."""
         return [p for p in self.asked if not self.votes.get(p)]
 
     def is_audit(self, position: int) -> bool:
         """Return True for an item that is set aside for the audit."""
-        return position in self._audit_set
+        return position in self.audit_set
 
     def training(self) -> tuple[np.ndarray, list[str]]:
         """Return positions and labels that may train: all but those set aside for the audit."""
-        labels = {p: v for p, v in self.labels().items() if p not in self._audit_set}
+        labels = {p: v for p, v in self.labels().items() if p not in self.audit_set}
         return np.fromiter(labels, dtype=np.int64, count=len(labels)), list(labels.values())
 
     def audited(self) -> dict[int, str]:
@@ -155,15 +162,20 @@ class ProjectState:
 
     @property
     def audit_asked(self) -> int:
-        """Audit questions asked so far."""
+        """Audit items whose turn has come."""
         return sum(1 for p in self.audit_order if p in self.asked)
+
+    @property
+    def audit_changed(self) -> bool:
+        """An answer that the latest measurement was taken on is no longer the one in force."""
+        return any(self.label(p) != label for p, label in self.measured_labels.items())
 
     def history(self) -> list[Past]:
         """Return the picks so far as strategies see them, audit questions left out."""
         number = {c: i for i, c in enumerate(self.classes)}
         past = []
         for position, pick in self.asked.items():
-            if position in self._audit_set:
+            if position in self.audit_set:
                 continue
             label = self.label(position)
             answer = None if label is None else number[label]

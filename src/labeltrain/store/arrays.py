@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from labeltrain.errors import StoreDamaged
+from labeltrain.errors import StoreDamaged, StoreMissing
 from labeltrain.store.files import replace_bytes
 
 FACTS = "__facts__"
@@ -55,13 +55,17 @@ def load(folder: Path, name: str) -> tuple[dict[str, np.ndarray], dict[str, Any]
 
     Raises
     ------
+    StoreMissing
+        When there is no such file.
     StoreDamaged
-        When the file is missing or its content is not what its name says.
+        When its content is not what its name says.
     """
     path = folder / f"{name}.npz"
     remedy = f"run: labeltrain repair {folder.parent}"
     try:
         data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise StoreMissing(f"{path} is missing", remedy) from error
     except OSError as error:
         raise StoreDamaged(f"cannot read {path}: {error.strerror}", remedy) from error
     if hashlib.sha256(data).hexdigest() != name:

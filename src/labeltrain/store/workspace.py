@@ -98,7 +98,7 @@ class Workspace:
             if found.kind != kind:
                 raise BadInput(
                     f"{folder} holds a {found.kind}, not a {kind}",
-                    "`labeltrain project` is for projects, `labeltrain run` and `report` for studies",
+                    "`labeltrain project` is for projects, `run` and `report` for studies",
                 )
             if not read_only:
                 ledger.take_ownership()

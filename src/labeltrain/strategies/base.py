@@ -10,30 +10,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from labeltrain.needs import Need
+
+__all__ = ["Memo", "Need", "Past", "Picks", "Round", "Strategy"]
+
 if TYPE_CHECKING:
     from labeltrain.strategies.view import PoolView
-
-
-class Need(StrEnum):
-    """What a strategy reads from the view; the loop refuses what the learner cannot give."""
-
-    EMBEDDINGS = "embeddings"
-    HIDDEN = "hidden"
-    PROBABILITIES = "probabilities"
-    COMMITTEE = "committee"
-    PREDICT = "predict"
-    HEAD = "head"
-    OUT_OF_FOLD = "out_of_fold"
-    PRIOR = "prior"
-    GROUPS = "groups"
-    COSTS = "costs"
-    TARGETS = "targets"
-    SCORES = "scores"
 
 
 @dataclass(frozen=True)

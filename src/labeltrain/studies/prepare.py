@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from labeltrain import data, encoders
-from labeltrain.data.dataset import Dataset
+from labeltrain.data.dataset import Dataset, Kind
 from labeltrain.encoders import Features
 from labeltrain.encoders.base import check_modality
 from labeltrain.encoders.registry import fitting
@@ -49,7 +49,7 @@ class Material:
     labels: np.ndarray
     ids: tuple[str, ...]
     classes: tuple[str, ...]
-    kind: str
+    kind: Kind
     test: np.ndarray | None
     modality: str
 
@@ -58,9 +58,9 @@ class Material:
         shell = Dataset(
             name=self.spec.dataset,
             modality="features",
-            items=self.features,
+            items=cast(Sequence[Any], self.features),
             ids=self.ids,
-            kind=self.kind,  # type: ignore[arg-type]
+            kind=self.kind,
             classes=self.classes,
             labels=self.labels,
             test=self.test,

@@ -161,7 +161,7 @@ class StrategyContract:
 
     def test_it_runs_in_the_loop_and_spends_exactly_its_budget(self) -> None:
         features, truth = blobs(150)
-        extra = {
+        extra: dict[str, Any] = {
             Need.GROUPS: np.arange(100) % 4,
             Need.PRIOR: np.full((100, 3), 1 / 3),
             Need.TARGETS: features[:10],

@@ -1,0 +1,126 @@
+"""Specs: what is refused, and with which hint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labeltrain.errors import BadInput, LabelTrainError
+from labeltrain.studies.spec import load_spec, overridden, parse_spec
+
+
+def test_defaults_are_filled_in() -> None:
+    spec = parse_spec({"dataset": "digits", "strategies": "random,margin", "seeds": "3-5"})
+    one = spec.experiments[0]
+    assert one.seeds == (3, 4, 5)
+    assert [s.name for s in one.strategies] == ["random", "margin"]
+    assert one.seed_size == one.batch == 50
+    assert parse_spec(spec.as_json()).key == spec.key
+
+
+@pytest.mark.parametrize(
+    ("seeds", "expected"),
+    [(3, (0, 1, 2)), ("3", (0, 1, 2)), ("7,9", (7, 9)), ([4, 2], (4, 2)), ("10-11", (10, 11))],
+)
+def test_seeds_are_a_number_a_list_or_a_range(seeds: Any, expected: tuple[int, ...]) -> None:
+    assert parse_spec({"dataset": "digits", "seeds": seeds}).experiments[0].seeds == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"roundss": 3}, "unknown key 'roundss'.*\n.*did you mean 'rounds'"),
+        ({"batch": 0}, "batch=0"),
+        ({"batch": 2.5}, "batch=2.5"),
+        ({"rounds": -1}, "rounds=-1"),
+        ({"seeds": 0}, "at least one seed"),
+        ({"seeds": [1, 1]}, "listed twice"),
+        ({"seeds": [-1]}, "0 or more"),
+        ({"seeds": "many"}, "not a number, a list or a range"),
+        ({"strategies": []}, "at least 1 item"),
+        ({"strategies": ["margin", "margin"]}, "listed twice"),
+        ({"seed_set": {"methd": "random"}}, "did you mean 'method'"),
+        ({"seed_set": {"method": "cluster"}}, "did you mean 'clusters'"),
+        ({"seed_set": {"size": -1}}, "seed_set.size=-1"),
+        ({"split": "redrawn"}, "did you mean 'redraw'"),
+        ({"test_fraction": 1.0}, "test_fraction"),
+        ({"oracle": {"noise": 2}}, "oracle.noise=2"),
+        ({"experiments": []}, "not a list"),
+        ({"experiments": [{"datset": "x"}]}, "experiments.0.datset.*\n.*did you mean 'dataset'"),
+        ({"experiments": [{}, {}]}, "two experiments"),
+        ({"threads": 0}, "threads=0"),
+    ],
+)
+def test_impossible_values_are_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        parse_spec({"dataset": "digits", **change})
+
+
+def test_no_dataset_is_refused() -> None:
+    with pytest.raises(BadInput, match="no dataset"):
+        parse_spec({"rounds": 3})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"dataset": "digitss"}, "digits"),
+        ({"strategies": ["margn"]}, "did you mean 'margin'"),
+        ({"learner": "liner"}, "did you mean 'linear'"),
+        ({"encoder": "minilmm"}, "did you mean 'minilm'"),
+        ({"metric": "acuracy"}, "did you mean 'accuracy'"),
+        ({"metric": "map"}, "not defined on multiclass"),
+        ({"encoder": "minilm"}, "features"),
+        ({"rounds": 100}, "the pool holds 1258.*\n.*at most 24 rounds"),
+        ({"strategies": [{"name": "margin", "parameters": {"x": 1}}]}, "no parameter 'x'"),
+        ({"learner_options": {"strenght": 1}}, "did you mean 'strength'"),
+        ({"dataset_options": {"text_column": "t"}}, "text_column"),
+    ],
+)
+def test_bad_names_are_refused_before_any_round(
+    change: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    from labeltrain.studies import run_study
+
+    spec = parse_spec({"dataset": "digits", "rounds": 1, "seeds": 1, **change})
+    with pytest.raises(LabelTrainError, match=message):
+        run_study(spec, tmp_path / "w")
+
+
+def test_experiments_share_what_stands_at_the_top_and_overrides_win(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(
+        "rounds: 5\nseed_set: {size: 20, method: clusters}\nexperiments:\n"
+        "- {dataset: digits, rounds: 3}\n- {dataset: reuters-r8, seed_set: {size: 9}}\n"
+    )
+    spec = load_spec(path)
+    assert [e.rounds for e in spec.experiments] == [3, 5]
+    spec = load_spec(path, ["rounds=2", "seed_set.size=4"], {"batch": 7})
+    assert [e.rounds for e in spec.experiments] == [2, 2]
+    assert [e.seed_set.size for e in spec.experiments] == [4, 4]
+    assert [e.seed_set.method for e in spec.experiments] == ["clusters", "random"]
+    assert [e.batch for e in spec.experiments] == [7, 7]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("rounds", "not key=value"), ("=3", "not key=value"), ("rounds.a=3", "no keys inside")],
+)
+def test_bad_overrides_are_refused(text: str, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        overridden({"rounds": 3}, [text], {})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("a: [1", "is not YAML"), ("- 1", "holds no mapping"), ("", "holds no mapping")],
+)
+def test_bad_files_are_refused(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(content)
+    with pytest.raises(BadInput, match=message):
+        load_spec(path)
+    with pytest.raises(BadInput, match="cannot read"):
+        load_spec(tmp_path / "none.yaml")
