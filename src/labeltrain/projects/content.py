@@ -1,0 +1,96 @@
+"""The two array files of a project, its items and their features, made again when missing."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from labeltrain import data, encoders
+from labeltrain.data import Dataset
+from labeltrain.encoders.base import check_modality
+from labeltrain.encoders.registry import fitting
+from labeltrain.errors import BadInput, LabelTrainError, StoreDamaged
+from labeltrain.projects.items import Items, read_items, write_items
+from labeltrain.store import Event, Workspace
+from labeltrain.store import arrays as array_files
+
+
+def load_items(workspace: Workspace, spec: Mapping[str, Any]) -> Items:
+    """Return the items as they were when the project began.
+
+    Raises
+    ------
+    StoreDamaged
+        The file is damaged; or it is missing, and the data it was made from are no longer there.
+    """
+    name = spec["items"]
+    path = workspace.arrays_folder / f"{name}.npz"
+    if not path.exists():
+        dataset = _from_source(spec, f"{path}, the items as they were at the start,")
+        if write_items(workspace.arrays_folder, dataset) != name:
+            raise StoreDamaged(
+                f"{path} is missing, and {spec['data']} is not what it was when it was made",
+                "put the file, or the old data, back from a backup",
+            )
+        warnings.warn(f"{path} was missing: made again from {spec['data']}", stacklevel=2)
+    return read_items(workspace.arrays_folder, name)
+
+
+def load_features(
+    workspace: Workspace, spec: Mapping[str, Any], items: Items, encoded: Mapping[str, Any]
+) -> tuple[np.ndarray, list[Event]]:
+    """Return the features of all items, float32 (n, d), and the events this makes necessary.
+
+    Raises
+    ------
+    StoreDamaged
+        The file is damaged; or it is missing and nothing is left to encode.
+    BadInput
+        The data to encode again are not the ones that were encoded before.
+    """
+    path = workspace.arrays_folder / f"{encoded['arrays']}.npz"
+    if path.exists():
+        arrays, _ = workspace.load_arrays(encoded["arrays"])
+        return arrays["features"], []
+    warnings.warn(f"{path} is missing: the items are encoded again", stacklevel=2)
+    dataset = items.dataset() or _from_source(spec, f"{path}, the encoded items,")
+    array, event = encode(workspace.arrays_folder, spec, dataset)
+    if items.dataset() is None and event.body["key"] != encoded["key"]:
+        raise BadInput(
+            f"{spec['data']} is not what it was when the project began",
+            "put the old data back: answers belong to the items as they were",
+        )
+    return array, [] if event.body["arrays"] == encoded["arrays"] else [event]
+
+
+def encode(
+    folder: Path, spec: Mapping[str, Any], dataset: Dataset, progress: Any = None
+) -> tuple[np.ndarray, Event]:
+    """Encode items, save their features in `folder`, return them and the event that says so."""
+    encoder = encoders.make(spec["encoder"], **spec["encoder_options"])
+    check_modality(encoder, dataset, fitting(dataset.modality))
+    made = encoders.features(dataset, encoder, progress=progress)
+    array = np.ascontiguousarray(made.array, dtype=np.float32)
+    name = array_files.save(folder, {"features": array}, {"key": made.key})
+    body = {"arrays": name, "key": made.key, "seconds": made.seconds}
+    return array, Event("", "encoded", body)
+
+
+def _from_source(spec: Mapping[str, Any], what: str) -> Dataset:
+    backup = "put the file back from a backup"
+    if spec["data"] is None:
+        raise StoreDamaged(
+            f"{what} is missing, and the items were given from Python",
+            f"{backup}, or look for it in a folder damaged-* beside it",
+        )
+    try:
+        return data.load(spec["data"], **spec["data_options"])
+    except LabelTrainError as error:
+        raise StoreDamaged(
+            f"{what} is missing and cannot be made again: {error.problem}",
+            f"{backup}, or put the data back where they were",
+        ) from error

@@ -1,0 +1,61 @@
+"""From the labels in force to a calibrated model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from labeltrain.learners import Model, Training
+from labeltrain.loop import audit
+from labeltrain.loop.out_of_fold import out_of_fold
+from labeltrain.metrics import fit_temperature
+from labeltrain.rng import stream
+
+if TYPE_CHECKING:
+    from labeltrain.projects.project import Project
+
+CALIBRATE_FROM = 20  # labels below which a temperature would be fitted to noise
+
+
+def training_set(project: Project) -> Training:
+    """Return what may train: all labels in force but the audit's, and no audit item unlabelled."""
+    state = project.state
+    positions, labels = state.training()
+    number = {c: i for i, c in enumerate(state.classes)}
+    usable = np.ones(len(project.items.ids), dtype=bool)
+    usable[state.audit_order] = False
+    return Training(
+        project.features(),
+        positions,
+        np.array([number[v] for v in labels], dtype=np.int64),
+        len(state.classes),
+        rounds=np.array([state.first_round[p] for p in positions.tolist()], dtype=np.int64),
+        usable=usable,
+    )
+
+
+def fit(project: Project) -> Model:
+    """Fit from scratch: the model is a function of the labels in force alone."""
+    training = training_set(project)
+    rng = stream(project.spec["seed"], "fit", len(training.labelled))
+    return project.learner().fit(training, rng)
+
+
+def temperature(project: Project, model: Model) -> float:
+    """Return what makes the model's confidence honest.
+
+    Fitted on the audit's answers once there are enough, else on out-of-fold predictions of the
+    training labels; 1 with too few of either. It never changes which class is the most likely.
+    """
+    number = {c: i for i, c in enumerate(project.state.classes)}
+    audited = project.state.audited()
+    if len(audited) >= audit.FIRST:
+        rows = np.fromiter(audited, dtype=np.int64, count=len(audited))
+        labels = np.array([number[v] for v in audited.values()], dtype=np.int64)
+        return fit_temperature(model.predict_proba(project.features()[rows]), labels)
+    training = training_set(project)
+    if len(training.labels) >= CALIBRATE_FROM and len(np.unique(training.labels)) > 1:
+        rng = stream(project.spec["seed"], "calibrate", len(training.labels))
+        return fit_temperature(out_of_fold(project.learner(), training, rng), training.labels)
+    return 1.0
