@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ class Bisection(Strategy):
         known = {int(p): int(view.label_of(int(p))) for p in view.labelled}
         marks = [i for i, p in enumerate(order) if int(p) in known]
         best: tuple[int, int] | None = None
-        for left, right in zip(marks[:-1], marks[1:], strict=True):
+        for left, right in itertools.pairwise(marks):
             if known[int(order[left])] != known[int(order[right])] and right - left > 1:
                 best = min(best or (10**9, 0), (right - left, (left + right) // 2))
         if best is None:
@@ -265,7 +266,7 @@ def test_needs_that_nobody_gives_are_refused_before_the_start() -> None:
         name = "greedy"
         needs = frozenset({Need.COMMITTEE, Need.GROUPS})
 
-    with pytest.raises(MissingNeed, match="'greedy' needs committee, groups.*'linear'"):
+    with pytest.raises(MissingNeed, match=r"'greedy' needs committee, groups.*'linear'"):
         loop(Greedy())
 
 

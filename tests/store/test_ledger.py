@@ -51,7 +51,7 @@ def test_events_come_back_in_order_and_by_run(tmp_path: Path) -> None:
     with Workspace.open(tmp_path / "w", "study") as workspace:
         assert [e.body["number"] for e in workspace.events(run="run1")] == list(range(1, 40, 3))
         seq = next(workspace.events(run="run1")).seq
-        assert [e.body["number"] for e in workspace.events(after=seq)][0] == 2
+        assert next(workspace.events(after=seq)).body["number"] == 2
 
 
 def test_a_transaction_is_all_or_nothing(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +19,11 @@ def new(
     folder: Folder,
     data: Annotated[str, typer.Option(help="CSV, JSONL, Parquet, npz, npy, folder of images ...")],
     classes: Annotated[
-        str, typer.Option(help="Class names with commas; may be left out if the data hold labels.")
+        str,
+        typer.Option(
+            help="Class names with commas between, 'a,b,\"c, d\"'; may be left out if the data "
+            "hold labels."
+        ),
     ] = "",
     text_column: Annotated[str | None, typer.Option()] = None,
     label_column: Annotated[
@@ -40,7 +45,7 @@ def new(
     from labeltrain.cli.output import Bar
     from labeltrain.projects import Project
 
-    options = {
+    options: dict[str, Any] = {
         "text_column": text_column,
         "label_column": label_column,
         "id_column": id_column,
@@ -60,7 +65,7 @@ def new(
         project = Project.new(
             folder,
             data,
-            classes=[c for c in classes.split(",") if c.strip()],
+            classes=_names(classes),
             encoder=encoder,
             learner=learner,
             strategy=strategy,
@@ -72,7 +77,9 @@ def new(
     with project:
         state = project.status()
     labels = f", {state['labels']} of them labelled already" if state["labels"] else ""
-    typer.echo(f"{folder}: {state['items']} items{labels}; classes: {', '.join(state['classes'])}")
+    typer.echo(f"{folder}: {state['items']} items{labels}; classes: {_listed(state['classes'])}")
+    if state["audit"]["next_at"] is None:
+        typer.echo(_never(state["audit"]))
     typer.echo(f"Next: labeltrain project next {folder} --count 20 --out todo.csv")
 
 
@@ -90,39 +97,66 @@ def next_(
     force: Annotated[bool, typer.Option(help="Replace the file if it is there.")] = False,
 ) -> None:
     """Choose what to label next and write it to a file with an empty label column."""
-    from labeltrain.errors import BadInput
+    from labeltrain.errors import BadInput, StoreUnwritable
     from labeltrain.projects import Project
-    from labeltrain.projects.files import write_rows
+    from labeltrain.projects.answering import skip_word
+    from labeltrain.projects.files import check_writable, write_rows
     from labeltrain.projects.items import shown_columns
 
+    check_writable(out)
     if out.exists() and not force:
         raise BadInput(f"{out} is there already", "it may hold answers; choose another, or --force")
-    write_rows_check(out)
     with Project.open(folder) as project:
         waiting = len(project.state.pending)
         rows = project.reissue() if reissue else project.next(count, strategy=strategy)
-        write_rows(out, rows, shown_columns(project.items, ["label"]))
-        classes = ", ".join(project.state.classes)
-    if not rows:
-        what = "open" if reissue else "left to ask"
-        typer.echo(f"nothing is {what}; {out} is empty")
-        return
-    typer.echo(f"{out}: {len(rows)} items. Fill in label: {classes}; or skip.")
-    if len(rows) < count and not reissue:
-        typer.echo(f"{count} were asked for; no more are left.")
+        classes, skip = _listed(project.state.classes), skip_word(project.state.classes)
+        if rows:
+            try:
+                write_rows(out, rows, shown_columns(project.items, ["label"]), for_people=True)
+            except StoreUnwritable as error:
+                raise StoreUnwritable(
+                    error.problem,
+                    f"{error.remedy}; the choice is kept, write it out again with: "
+                    f"labeltrain project next {folder} --reissue --out FILE",
+                ) from error
     if waiting and not reissue:
         typer.echo(
             f"{waiting} items asked earlier have no answer yet; --reissue writes them again."
         )
+    if not rows:
+        if reissue:
+            left = "is open: every item asked has an answer"
+        else:
+            left = "new is left to ask" if waiting else "is left to ask: every item has an answer"
+        typer.echo(f"nothing {left}; no file was written")
+        return
+    typer.echo(f"{out}: {len(rows)} items. Fill in label: {classes}; or {skip}.")
+    if len(rows) < count and not reissue:
+        typer.echo(f"{count} were asked for; no more are left.")
     typer.echo(f"Then: labeltrain project tell {folder} {out}")
 
 
-def write_rows_check(out: Path) -> None:
-    """Refuse a file that cannot be written before anything is chosen."""
-    from labeltrain.errors import BadInput
+def _names(text: str) -> list[str]:
+    """Split at commas; a name that holds one is written in double quotes."""
+    import csv
 
-    if out.suffix.lower() not in (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet"):
-        raise BadInput(f"{out}: unknown kind of file", "end it in .csv, .tsv, .jsonl or .parquet")
+    return [
+        name.strip() for name in next(csv.reader([text], skipinitialspace=True), []) if name.strip()
+    ]
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' if "," in name else name for name in names)
+
+
+def _never(audit: dict[str, Any]) -> str:
+    if not audit["reserved"]:
+        return "accuracy: never measured, the audit share is 0"
+    more = " again" if audit["score"] is not None else ""
+    return (
+        f"accuracy: never measured{more}: only {audit['reserved']} items are set aside for it; "
+        "a larger pool or a larger --audit would"
+    )
 
 
 @app.command()
@@ -165,14 +199,19 @@ def tell(
 def status(folder: Folder, json_: Json = False) -> None:
     """Show labels, the audited score with its interval, classes and agreement."""
     from labeltrain.cli.output import as_json
+    from labeltrain.errors import LabelTrainError
     from labeltrain.projects import Project
 
-    with Project.open(folder) as project:
+    # Looking is free: it waits for nobody and stops nobody, unless a measurement is due.
+    with Project.open(folder, read_only=True) as project:
         found = project.status()
-    if json_:
-        as_json(found)
-    else:
-        _print_status(found)
+    if found["audit"]["due"]:
+        try:
+            with Project.open(folder) as project:
+                found = project.status()
+        except LabelTrainError as error:
+            typer.echo(f"warning: a measurement is due: {error.problem}", err=True)
+    as_json(found) if json_ else _print_status(found)
 
 
 def _print_status(found: dict[str, Any]) -> None:
@@ -183,16 +222,19 @@ def _print_status(found: dict[str, Any]) -> None:
         f"{found['labels']} labels of {found['items']} items in {found['rounds']} rounds; "
         f"{found['open']} open, {found['skipped']} skipped"
     )
-    if audit["score"] is None:
-        typer.echo(
-            f"accuracy: not known yet ({audit['labels']} of {audit['next_at']} audit labels)"
-        )
-    else:
+    if audit["score"] is not None:
         typer.echo(
             f"accuracy: {audit['score']:.3f} ({audit['low']:.3f} to {audit['high']:.3f}, 95 %, "
             f"valid at any time), measured on {audit['measured_on']} random audit labels "
             f"at {audit['measured_at_training_labels']} training labels"
         )
+    elif audit["next_at"] is not None:
+        typer.echo(
+            f"accuracy: not known yet ({audit['labels']} of {audit['next_at']} audit labels)"
+        )
+    if audit["next_at"] is None:
+        typer.echo(_never(audit))
+    elif audit["score"] is not None:
         typer.echo(f"next measured at {audit['next_at']} audit labels; there are {audit['labels']}")
     if agreement["items"]:
         alpha = agreement["krippendorff_alpha"]
@@ -200,6 +242,7 @@ def _print_status(found: dict[str, Any]) -> None:
             f"agreement on {agreement['items']} items with several annotators: "
             f"{agreement['pairwise']:.3f} of pairs"
             + ("" if alpha is None else f", Krippendorff's alpha {alpha:.3f}")
+            + f"; {agreement['disputed']} with different labels"
         )
     typer.echo("")
     as_table([{"class": c, "labels": n} for c, n in found["classes"].items()])
@@ -212,10 +255,10 @@ def predict(
 ) -> None:
     """Write a label and a calibrated confidence for every item."""
     from labeltrain.projects import Project
-    from labeltrain.projects.files import write_rows
+    from labeltrain.projects.files import check_writable, write_rows
 
-    write_rows_check(out)
-    with Project.open(folder) as project:
+    check_writable(out)
+    with Project.open(folder, read_only=True) as project:
         rows = project.predict()
     write_rows(out, rows, list(rows[0]))
     typer.echo(f"{out}: {len(rows)} items")
@@ -228,11 +271,11 @@ def export(
 ) -> None:
     """Write every answer: one row per item and annotator, with the item's label."""
     from labeltrain.projects import Project
-    from labeltrain.projects.files import write_rows
+    from labeltrain.projects.files import check_writable, write_rows
     from labeltrain.projects.items import shown_columns
 
-    write_rows_check(out)
-    with Project.open(folder) as project:
+    check_writable(out)
+    with Project.open(folder, read_only=True) as project:
         rows = project.export()
         more = ["label", "annotator", "answer", "chosen_by", "audit"]
         write_rows(out, rows, shown_columns(project.items, more))
@@ -256,8 +299,11 @@ def save_model(
     out: Annotated[Path, typer.Option(help="An .npz file; loads without pickle.")],
 ) -> None:
     """Write the trained model; load it with labeltrain.projects.load_model."""
+    from labeltrain.errors import BadInput
     from labeltrain.projects import Project
 
-    with Project.open(folder) as project:
+    if out.suffix.lower() != ".npz":
+        raise BadInput(f"{out}: a model file ends in .npz", f"use {out.with_suffix('.npz')}")
+    with Project.open(folder, read_only=True) as project:
         project.model().save(out)
     typer.echo(f"{out}: load it with labeltrain.projects.load_model({str(out)!r})")

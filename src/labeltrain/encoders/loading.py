@@ -11,6 +11,7 @@ from labeltrain.errors import BadInput, missing_extra
 
 
 def import_transformers(name: str) -> Any:
+    """Return the module transformers, or raise for the encoder `name` when it is not installed."""
     try:
         import transformers
     except ImportError as error:

@@ -105,8 +105,8 @@ class Model(ABC):
 class Learner(ABC):
     """Fits a model to the labels so far.
 
-    Class attributes
-    ----------------
+    Attributes
+    ----------
     name : str
     continues : bool
         True when :meth:`fit` uses `previous`; the previous model is then persisted.

@@ -43,8 +43,12 @@ def choose(project: Project, count: int, strategy: str) -> tuple[Event | None, l
     candidates = free_positions(state, len(project.items.ids))
     turns = audit_turns(state, project.spec["audit_share"], count, len(candidates))
     # An answer that was volunteered counts from now on; the others are asked.
-    volunteered = [_pick(project, p, "audit", "drawn at random") for p in turns if _answered(state, p)]
-    picks = [_pick(project, p, "audit", "drawn at random") for p in turns if not _answered(state, p)]
+    volunteered = [
+        _pick(project, p, "audit", "drawn at random") for p in turns if _answered(state, p)
+    ]
+    picks = [
+        _pick(project, p, "audit", "drawn at random") for p in turns if not _answered(state, p)
+    ]
     wanted = min(count - len(picks), len(candidates))
     used = chosen
     if wanted > 0:

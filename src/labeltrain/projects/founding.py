@@ -67,9 +67,7 @@ def found(
     names = _classes(classes, dataset)
     answers = _known_answers(dataset, names)
     name = encoders.default_for(dataset.modality) if encoder == "auto" else encoder
-    check_modality(
-        encoders.make(name, **encoder_options), dataset, fitting(dataset.modality)
-    )
+    check_modality(encoders.make(name, **encoder_options), dataset, fitting(dataset.modality))
     spec: dict[str, Any] = {
         "name": dataset.name,
         "modality": dataset.modality,

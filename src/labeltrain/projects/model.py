@@ -45,14 +45,40 @@ class SavedModel:
 
     def probabilities_of_features(self, features: np.ndarray) -> np.ndarray:
         """Return calibrated probabilities, float64 (k, C), of encoded features (k, d)."""
-        raw = self.model.predict_proba(np.asarray(features, dtype=np.float32))
+        given = np.asarray(features, dtype=np.float32)
+        try:
+            raw = self.model.predict_proba(given)
+        except (ValueError, IndexError) as error:
+            raise BadInput(
+                f"features of shape {given.shape} do not fit the model: {error}",
+                "give one row per item, encoded as the model's training items were",
+            ) from error
         return apply_temperature(raw, self.temperature)
 
     def predict_proba(self, items: Sequence[Any]) -> np.ndarray:
-        """Encode items (texts, image paths, feature rows) and return probabilities (k, C)."""
+        """Encode items (texts, image paths, feature rows) and return probabilities (k, C).
+
+        Raises
+        ------
+        BadInput
+            Items of another kind than the model was trained on; rows of a table, whose columns
+            were standardised over the rows of the project, which a model file does not hold.
+        """
         from labeltrain import encoders
 
+        modality = self.facts.get("modality")
+        if modality == "table":
+            raise BadInput(
+                "rows of a table are encoded together with the project's own rows",
+                "put new rows into the project's data; Project.predict labels all of them",
+            )
+        if isinstance(items, str):
+            raise BadInput("items is one text", "give a list of items")
+        if len(items) == 0:
+            return np.zeros((0, len(self.classes)))
         encoder = encoders.make(self.encoder, **self.encoder_options)
+        if modality == "features":
+            return self.probabilities_of_features(np.asarray(items, dtype=np.float32))
         return self.probabilities_of_features(encoder.encode(items))
 
     def predict(self, items: Sequence[Any]) -> list[str]:
@@ -90,24 +116,36 @@ def load_model(path: str | Path) -> SavedModel:
     """
     path = Path(path)
     try:
-        arrays, facts = array_files.from_bytes(path.read_bytes())
+        content = path.read_bytes()
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}", "check the path") from error
-    except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError) as error:
-        raise BadInput(
-            f"{path} is not a model file, or is damaged: {error}", "save it again"
-        ) from error
-    if facts.get("format") != FORMAT:
-        raise BadInput(f"{path} is not a labeltrain model", "save one with `project save-model`")
     try:
-        model = rebuild(facts["kind"], arrays, facts["model"])
+        arrays, held = array_files.from_bytes(content)
+        if held["format"] != FORMAT:
+            raise ValueError(f"its format is {held['format']!r}, not {FORMAT!r}")
+        return SavedModel(
+            rebuild(held["kind"], arrays, held["model"]),
+            tuple(held["classes"]),
+            held["encoder"],
+            held["encoder_options"],
+            float(held["temperature"]),
+            held["facts"],
+        )
     except StoreDamaged as error:
         raise BadInput(error.problem, error.remedy) from error
-    return SavedModel(
-        model,
-        tuple(facts["classes"]),
-        facts["encoder"],
-        facts["encoder_options"],
-        facts["temperature"],
-        facts["facts"],
-    )
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        EOFError,
+        OSError,
+        RuntimeError,
+        NotImplementedError,
+    ) as error:
+        raise BadInput(
+            f"{path} is not a model of labeltrain, or is damaged: {error}",
+            "save it again: labeltrain project save-model DIR --out FILE",
+        ) from error

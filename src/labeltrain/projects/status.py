@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from labeltrain.loop import audit
 from labeltrain.metrics import krippendorff_alpha, pairwise_agreement
+from labeltrain.projects import measuring
+from labeltrain.projects.founding import IMPORTED
+from labeltrain.projects.state import ProjectState
 from labeltrain.store import Event
 
 if TYPE_CHECKING:
@@ -20,38 +23,26 @@ def status(project: Project) -> dict[str, Any]:
     state = project.state
     labels = state.labels()
     counts = Counter(labels.values())
-    audited = state.audited()
     triples = [
         (position, vote.annotator, vote.label)
         for position, votes in state.votes.items()
         for vote in votes.values()
         if vote.label is not None
     ]
-    shared = sum(
-        1 for v in state.votes.values() if sum(vote.label is not None for vote in v.values()) > 1
-    )
-    latest = state.measurements[-1] if state.measurements else None
+    people = Counter(position for position, _, _ in triples)
     return {
         "items": len(project.items.ids),
         "labels": len(labels),
-        "training_labels": len(labels) - sum(1 for p in labels if state.is_audit(p)),
+        "training_labels": sum(1 for p in labels if not state.is_audit(p)),
+        "imported": sum(1 for _, person, _ in triples if person == IMPORTED),
         "rounds": state.rounds,
         "open": len(state.pending),
         "skipped": sum(1 for p in state.votes if state.skipped(p)),
         "classes": {c: counts.get(c, 0) for c in state.classes},
-        "audit": {
-            "share": project.spec["audit_share"],
-            "labels": len(audited),
-            "asked": state.audit_asked,
-            "score": latest["score"] if latest else None,
-            "low": latest["low"] if latest else None,
-            "high": latest["high"] if latest else None,
-            "measured_on": latest["labels"] if latest else None,
-            "measured_at_training_labels": latest["training_labels"] if latest else None,
-            "next_at": audit.next_checkpoint(latest["labels"] if latest else None),
-        },
+        "audit": {"share": project.spec["audit_share"], **_audit(state)},
         "agreement": {
-            "items": shared,
+            "items": sum(1 for n in people.values() if n > 1),
+            "disputed": sum(1 for p, n in people.items() if n > 1 and state.disputed(p)),
             "pairwise": pairwise_agreement(triples),
             "krippendorff_alpha": krippendorff_alpha(triples),
         },
@@ -59,6 +50,30 @@ def status(project: Project) -> dict[str, Any]:
         "encoder": project.spec["encoder"],
         "learner": project.spec["learner"],
         "strategy": project.spec["strategy"],
+    }
+
+
+def _audit(state: ProjectState) -> dict[str, Any]:
+    labels = len(state.audited())
+    latest = state.measurements[-1] if state.measurements else None
+    next_at = audit.next_checkpoint(latest["labels"] if latest else None)
+    if state.audit_changed and labels < audit.FIRST:
+        latest = None  # so many answers were withdrawn that nothing is known any more
+        next_at = audit.FIRST
+    skipped = sum(1 for p in state.audit_order if p in state.asked and state.skipped(p))
+    return {
+        "reserved": len(state.audit_order),
+        "asked": state.audit_asked,
+        "labels": labels,
+        "skipped": skipped,
+        "score": latest["score"] if latest else None,
+        "low": latest["low"] if latest else None,
+        "high": latest["high"] if latest else None,
+        "measured_on": latest["labels"] if latest else None,
+        "measured_at_training_labels": latest["training_labels"] if latest else None,
+        # None: the audit items that are left cannot reach it.
+        "next_at": next_at if next_at <= len(state.audit_order) - skipped else None,
+        "due": measuring.is_due(state),
     }
 
 
@@ -87,16 +102,16 @@ def _sentence(event: Event) -> str:
     if event.kind == "encoded":
         return f"items encoded in {body['seconds']:.1f} s"
     if event.kind == "opened":
-        chosen = Counter(p["strategy"] for p in body["picks"])
-        parts = ", ".join(f"{n} by {s}" for s, n in sorted(chosen.items()))
+        picked = Counter(p["strategy"] for p in body["picks"])
+        parts = ", ".join(f"{n} by {s}" for s, n in sorted(picked.items()))
         return f"round {body['round'] + 1}: {len(body['picks'])} items chosen ({parts})"
     if event.kind == "answered":
-        effects = Counter(a.get("effect", "new") for a in body["answers"])
+        effects = Counter(a["effect"] for a in body["answers"])
         parts = ", ".join(f"{n} {e}" for e, n in sorted(effects.items()))
         return f"answers from {body['source']}: {parts}"
     if event.kind == "measured":
         return (
             f"audited accuracy {body['score']:.3f} ({body['low']:.3f} to {body['high']:.3f}) "
-            f"on {body['labels']} audit labels"
+            f"on {body['labels']} audit labels, at {body['training_labels']} training labels"
         )
-    return ""
+    return f"(an event of another version: {', '.join(sorted(body))})"
