@@ -12,7 +12,7 @@ demo: .venv/run
 	$(BIN)/labeltrain report runs/demo
 
 test: .venv/dev
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 lint: .venv/dev
 	$(BIN)/ruff check .

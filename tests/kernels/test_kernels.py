@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from labeltrain.kernels.clusters import representatives
 from labeltrain.kernels.ranking import lowest
+from labeltrain.kernels.row_space import row_space
 from labeltrain.kernels.uncertainty import (
     binary_confidence,
     binary_entropy,
@@ -90,3 +91,11 @@ def test_representatives_are_distinct_even_among_duplicates(count: int, seed: in
     points = np.repeat(np.eye(3, dtype=np.float32), 10, axis=0)
     rows, _ = representatives(points, count, seed)
     assert len(set(rows.tolist())) == count
+
+
+@given(st.integers(1, 8), st.integers(0, 4), st.integers(0, 9))
+def test_row_space_is_an_exact_change_of_variables(m: int, more: int, seed: int) -> None:
+    features = np.random.default_rng(seed).normal(size=(m, m + more))
+    basis, reduced = row_space(features)
+    np.testing.assert_allclose(reduced @ basis.T, features, atol=1e-10)
+    np.testing.assert_allclose(basis.T @ basis, np.eye(m), atol=1e-10)

@@ -109,3 +109,23 @@ def test_bad_parameters_are_refused() -> None:
 
 def test_listing_names_every_learner() -> None:
     assert [d["name"] for d in registry.describe()] == registry.names()
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+@pytest.mark.parametrize("start", ["cold", "warm"])
+def test_fitting_in_the_span_of_few_labels_gives_the_same_model(
+    classes: int, start: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from labeltrain.learners import linear
+
+    X, y = blobs(120, d=80, classes=classes, seed=4, spread=4.0)
+    found = []
+    for reduce_from in (0.0, np.inf):
+        monkeypatch.setattr(linear, "REDUCE_FROM", reduce_from)
+        rng, learner = np.random.default_rng(0), make("linear")
+        early = learner.fit(Training(X, np.arange(25), y[:25], classes), rng)
+        previous = early if start == "warm" else None
+        model = learner.fit(Training(X, np.arange(40), y[:40], classes), rng, previous)
+        found.append((loss(model, X[:40], y[:40]), model.predict_proba(X)))
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-3)
+    np.testing.assert_allclose(found[0][1], found[1][1], atol=0.02)

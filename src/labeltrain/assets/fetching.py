@@ -20,11 +20,11 @@ from labeltrain.assets.files import (
     cache_dir,
     sha256_of,
     sha256_of_listing,
-    unwritable,
     write_atomically,
 )
 from labeltrain.assets.registry import ASSETS, Asset
 from labeltrain.errors import AssetUnavailable, unknown_name
+from labeltrain.store.files import unwritable
 
 _DOWNLOAD_SECONDS = 1800
 _DAY = 86400

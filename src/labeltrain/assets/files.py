@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from labeltrain.errors import StoreUnwritable
+from labeltrain.store.files import replace_bytes
 
 
 def cache_dir() -> Path:
@@ -60,26 +60,10 @@ def write_atomically(path: Path, content: bytes) -> None:
     StoreUnwritable
         The disk is full, or the folder cannot be written.
     """
-    temporary: str | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-        temporary = None
-    except OSError as error:
-        raise unwritable(path, error) from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-
-
-def unwritable(path: Path, error: OSError) -> StoreUnwritable:
-    """Build the error for a cache file that cannot be written."""
-    return StoreUnwritable(
-        f"cannot write the cache file {path}: {error.strerror or error}",
-        "free some space or permissions, or set LABELTRAIN_CACHE to a writable folder",
-    )
+        replace_bytes(path, content)
+    except StoreUnwritable as error:
+        raise StoreUnwritable(
+            error.problem.replace("cannot write", "cannot write the cache file"),
+            "free some space or permissions, or set LABELTRAIN_CACHE to a writable folder",
+        ) from error

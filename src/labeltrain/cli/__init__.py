@@ -7,6 +7,7 @@ import sys
 
 def main() -> None:
     """Run the command line; errors of the user become one message and exit code 2."""
+    import logging
     import os
     import warnings
 
@@ -16,6 +17,8 @@ def main() -> None:
     from labeltrain.errors import LabelTrainError
 
     warnings.showwarning = _show_warning
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logging.getLogger("labeltrain").setLevel(logging.INFO)  # what is fetched, and from where
     try:
         app()
     except LabelTrainError as error:

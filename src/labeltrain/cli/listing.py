@@ -59,4 +59,11 @@ def _rows(what: What) -> list[dict[str, Any]]:
             "higher_is_better": metric.higher_is_better,
         }
         for name, metric in METRICS.items()
+    ] + [
+        {
+            "name": "pool_accuracy",
+            "summary": "share of right predictions on the whole pool, labelled items included",
+            "kinds": ["multiclass", "multilabel"],
+            "higher_is_better": True,
+        }
     ]

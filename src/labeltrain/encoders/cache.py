@@ -101,6 +101,8 @@ def features(
             array, time.perf_counter() - started, False, _key(identity, [array.tobytes()])
         )
     parts, keys, encoded = [], [], 0
+    if progress:
+        progress(0, len(ids))
     for start in range(0, len(ids), CHUNK):
         items = take(dataset.items, chosen[start : start + CHUNK])
         key = _key(identity, _contents(dataset, items, ids[start : start + CHUNK]))

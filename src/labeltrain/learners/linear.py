@@ -9,10 +9,12 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from labeltrain.errors import BadInput
+from labeltrain.kernels.row_space import row_space
 from labeltrain.learners.base import Cost, Learner, Model, PriorModel, Training
 from labeltrain.needs import Need
 
 MAX_ITERATIONS = 500
+REDUCE_FROM = 1.5  # features per label from which fitting in the labels' span pays
 
 
 class LinearModel(Model):
@@ -168,20 +170,27 @@ class Linear(Learner):
     ) -> LinearModel:
         present = np.flatnonzero(seen)
         solver = self._solver(facts["C"])
-        if before is not None and before.weights.shape[1] == features.shape[1]:
+        basis = None
+        if REDUCE_FROM * len(features) < features.shape[1]:
+            basis, features = row_space(features)
+        width = training.features.shape[1]
+        if before is not None and before.weights.shape[1] == width:
             solver.classes_ = present
             start, bias = before.weights[present], before.bias[present]
             if len(present) == 2:  # scikit-learn keeps one row for two classes
                 start, bias = (start[1:] - start[:1]), (bias[1:] - bias[:1])
+            if basis is not None:
+                start = start @ basis
             solver.coef_ = start.astype(features.dtype)
             solver.intercept_ = bias.astype(features.dtype)
         _quiet_fit(solver, features, training.labels)
-        weights = np.zeros((training.classes, features.shape[1]))
+        found = solver.coef_ if basis is None else solver.coef_ @ basis.T
+        weights = np.zeros((training.classes, width))
         bias = np.zeros(training.classes)
         if len(present) == 2:
-            weights[present[1]], bias[present[1]] = solver.coef_[0], solver.intercept_[0]
+            weights[present[1]], bias[present[1]] = found[0], solver.intercept_[0]
         else:
-            weights[present], bias[present] = solver.coef_, solver.intercept_
+            weights[present], bias[present] = found, solver.intercept_
         facts["iterations"] = int(np.max(solver.n_iter_))
         return LinearModel(weights, bias, seen, facts)
 

@@ -49,6 +49,7 @@ class Project:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
+        self._closed = False
         self.folder = workspace.folder
         self.spec: dict[str, Any] = workspace.first().body
         self.items: Items = load_items(workspace, self.spec)
@@ -140,8 +141,10 @@ class Project:
             raise
 
     def close(self) -> None:
-        """Give the directory back."""
-        self._workspace.close()
+        """Give the directory back; a closed project can be closed again, and nothing else."""
+        if not self._closed:
+            self._closed = True
+            self._workspace.close()
 
     def __enter__(self) -> Project:
         return self
@@ -177,7 +180,7 @@ class Project:
         """
         if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
             raise BadInput(f"count={count!r} is not a number of items", "ask for at least one item")
-        self._refuse_read_only()
+        self._refuse_unless_mine()
         event, asked = choose(self, int(count), strategy or self.spec["strategy"])
         if event is not None:
             self._append(event)
@@ -221,7 +224,7 @@ class Project:
         BadInput
             Unknown ids, labels that are no class, contradictions. Nothing is taken in then.
         """
-        self._refuse_read_only()
+        self._refuse_unless_mine()
         if isinstance(answers, Mapping):
             source = "python"
             rows = [Row(n, i, v, annotator) for n, (i, v) in enumerate(answers.items(), 1)]
@@ -372,6 +375,8 @@ class Project:
             if event.kind in ("answered", "classes"):
                 self._fitted = None
 
-    def _refuse_read_only(self) -> None:
+    def _refuse_unless_mine(self) -> None:
+        if self._closed:
+            raise BadInput(f"this project in {self.folder} was closed", "open it again")
         if self.read_only:
             raise BadInput(f"{self.folder} is open for reading only", "open it without read_only")

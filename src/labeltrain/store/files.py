@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
+import secrets
 from pathlib import Path
 
 from labeltrain.errors import StoreUnwritable
@@ -25,11 +25,12 @@ def replace_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
     StoreUnwritable
         Full disk, read-only directory, no permission.
     """
-    temporary: str | None = None
+    temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".part-", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
+        # Not tempfile: its files are private, and these are the user's to share.
+        temporary = path.parent / f".part-{secrets.token_hex(8)}"
+        with temporary.open("xb") as file:
             file.write(data)
             if durable:
                 file.flush()
@@ -43,7 +44,7 @@ def replace_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
     finally:
         if temporary is not None:
             with contextlib.suppress(OSError):
-                os.unlink(temporary)
+                temporary.unlink()
 
 
 def flush_directory(folder: Path) -> None:

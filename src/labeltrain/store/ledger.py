@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -91,9 +92,9 @@ class Ledger:
                 f"{path} is missing", "give the directory of a run or project, or start a new one"
             )
         with self._translated("open"):
-            if read_only and not _needs_recovery(path):
-                # Nothing to recover: readable on a read-only medium, too.
-                uri = f"{path.resolve().as_uri()}?mode=ro"
+            if read_only and not os.access(path.parent, os.W_OK) and not _needs_recovery(path):
+                # A read-only medium: nobody can be writing.
+                uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
                 self._db = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS)
             else:
                 self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)

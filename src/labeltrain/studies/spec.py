@@ -153,7 +153,10 @@ class StudySpec(_Strict):
         """Return the spec with every default filled in, as YAML."""
         import yaml
 
-        return yaml.safe_dump(self.as_json(), sort_keys=False, allow_unicode=True)
+        # Leaf lists on one line: ten seeds are one fact.
+        return yaml.safe_dump(
+            self.as_json(), sort_keys=False, allow_unicode=True, default_flow_style=None, width=100
+        )
 
     @property
     def key(self) -> str:

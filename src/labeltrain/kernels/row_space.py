@@ -1,0 +1,28 @@
+"""Fewer items than features: an exact change of variables to as many features as items."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def row_space(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return an orthonormal basis of the rows' span, and the rows in that basis.
+
+    An L2-penalised linear model has its optimum in the span of its training rows: fitting
+    `reduced` and mapping the weights back with `basis` gives the same model, at m instead of d
+    features.
+
+    Parameters
+    ----------
+    features : ndarray of float, shape (m, d)
+        With m <= d.
+
+    Returns
+    -------
+    basis : ndarray of float, shape (d, m)
+        ``weights = reduced_weights @ basis.T``.
+    reduced : ndarray of float, shape (m, m)
+        ``features = reduced @ basis.T``.
+    """
+    basis, upper = np.linalg.qr(features.T)
+    return basis, np.ascontiguousarray(upper.T)
