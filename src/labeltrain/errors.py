@@ -82,6 +82,18 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> BadInput:
     return BadInput(f"unknown {kind} {name!r}", f"{hint}known: {', '.join(names) or 'none'}")
 
 
+def refuse_unknown_parameters(owner: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Raise for the first parameter that `owner` does not have, with the nearest one it has."""
+    names = list(known)
+    for key in given:
+        if key not in names:
+            close = nearest(key, names)
+            raise BadInput(
+                f"{owner} has no parameter {key!r}",
+                f"did you mean {close!r}?" if close else f"known: {', '.join(names) or 'none'}",
+            )
+
+
 def missing_extra(module: str, extra: str, purpose: str) -> MissingExtra:
     """Build the error for an optional dependency that is not installed."""
     return MissingExtra(

@@ -131,7 +131,7 @@ def test_status_json_has_the_documented_keys(
 ) -> None:
     say("new", tmp_path / "p", "--data", table[0], "--classes", CLASSES)
     found = json.loads(say("status", tmp_path / "p", "--json"))
-    page = (Path(__file__).parents[2] / "docs" / "projects.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "projects.md").read_text(encoding="utf-8")
 
     def keys(value: dict[str, Any], before: str = "") -> list[str]:
         names = []
@@ -247,7 +247,7 @@ def test_images_and_features(say: Say, tmp_path: Path, monkeypatch: Any) -> None
     folder.mkdir()
     for k in range(12):
         Image.new("RGB", (8, 8), (20 * k, 0, 0)).save(folder / f"{k}.png")
-    from labeltrain.encoders import EfficientNetLite0
+    from labeltrain.encoders.efficientnet import EfficientNetLite0
 
     def brightness(self: Any, items: Any) -> np.ndarray:
         return np.array([[np.asarray(Image.open(i)).mean(), 1.0] for i in items], np.float32)

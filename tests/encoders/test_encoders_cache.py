@@ -98,7 +98,7 @@ def test_positions_in_any_order() -> None:
 def test_progress_is_told() -> None:
     calls: list[tuple[int, int]] = []
     features(texts(), Lengths(), progress=lambda done, total: calls.append((done, total)))
-    assert calls == [(CHUNK, N), (2 * CHUNK, N), (N, N)]
+    assert calls == [(0, N), (CHUNK, N), (2 * CHUNK, N), (N, N)]
 
 
 def test_image_files_are_known_by_their_bytes(tmp_path: Path) -> None:

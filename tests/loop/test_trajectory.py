@@ -294,3 +294,10 @@ def test_labels_of_the_pool_are_not_within_reach_of_a_strategy() -> None:
     loop(Spy()).run()
     assert all(a == b for a, b, _ in seen)
     assert not any("oracle" in name for _, _, names in seen for name in names)
+
+
+def test_without_two_classes_the_seed_method_chooses() -> None:
+    # All probabilities are tied then: margin would take the lowest positions, whatever they are.
+    state = loop(Margin(), plan=Plan(batch=6, rounds=2, seed_size=0, seed_method="clusters")).run()
+    assert [p.strategy for p in state.history] == ["seed:clusters"] * 6 + ["margin"] * 6
+    assert [s["labels"] for s in state.scored] == [0, 6, 12]

@@ -281,7 +281,7 @@ def test_tables_are_made_again_from_the_snapshot(tmp_path: Path) -> None:
     path.unlink()
     with pytest.warns(UserWarning, match="encoded again"), Project.open(tmp_path / "p") as project:
         assert np.array_equal(project.features(), before)
-        assert features.exists()
+    assert features.exists()
 
 
 def test_a_damaged_ledger_is_named(begin: Any) -> None:

@@ -40,7 +40,6 @@ class Sessions(RuleBasedStateMachine):
             (IDS[p], "imported"): CLASSES[given[p]] for p in range(N) if known and p < 5
         }
         self.asked: list[str] = []
-        self.volunteered: set[str] = set()
 
     def teardown(self) -> None:
         if hasattr(self, "project"):

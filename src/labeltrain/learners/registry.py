@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from labeltrain.errors import BadInput, StoreDamaged, nearest, unknown_name
+from labeltrain.errors import BadInput, StoreDamaged, refuse_unknown_parameters, unknown_name
 from labeltrain.learners.base import Learner, Model, PriorModel
 from labeltrain.learners.linear import Linear, LinearModel
 from labeltrain.learners.mlp import MLP, MLPModel
@@ -63,13 +63,7 @@ def make(name: str, parameters: Mapping[str, Any] | None = None) -> Learner:
     cls = get(name)
     given = dict(parameters or {})
     known = list(inspect.signature(cls).parameters)
-    for key in given:
-        if key not in known:
-            close = nearest(key, known)
-            raise BadInput(
-                f"learner {name!r} has no parameter {key!r}",
-                f"did you mean {close!r}?" if close else f"known: {', '.join(known)}",
-            )
+    refuse_unknown_parameters(f"learner {name!r}", given, known)
     return cls(**given)
 
 

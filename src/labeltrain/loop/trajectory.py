@@ -63,7 +63,8 @@ class Plan:
     seed_size : int
         Size of the seed set.
     seed_method : str
-        A strategy that needs no label: ``random`` or ``clusters``.
+        A strategy that needs no label: ``random`` or ``clusters``. It also chooses in later rounds
+        while fewer than two classes are labelled, in place of strategies that need probabilities.
     parallel : int
         How many a sequential strategy may ask at once.
     seed : int
@@ -162,7 +163,11 @@ class Trajectory:
     # -- selecting -----------------------------------------------------------------------------
 
     def _asker(self) -> Strategy:
-        return self.strategy if self.state.round else make_strategy(self.plan.seed_method)
+        """Return who chooses: the seed method while there is nothing to be uncertain about."""
+        blind = len(set(self.state.answers.values())) < 2
+        if self.state.round == 0 or (blind and Need.PROBABILITIES in self.strategy.needs):
+            return make_strategy(self.plan.seed_method)
+        return self.strategy
 
     def _free(self) -> np.ndarray:
         free = np.ones(len(self.pool), dtype=bool)
@@ -218,7 +223,7 @@ class Trajectory:
             {
                 "round": number,
                 "group": state.groups,
-                "strategy": strategy.name if number else f"seed:{strategy.name}",
+                "strategy": strategy.name if strategy is self.strategy else f"seed:{strategy.name}",
                 "version": strategy.version,
                 "picks": rows,
                 "exhausted": exhausted,

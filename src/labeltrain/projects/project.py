@@ -16,13 +16,14 @@ from labeltrain.errors import BadInput, LabelTrainError, StoreDamaged
 from labeltrain.learners import Learner, Model
 from labeltrain.learners import registry as learners
 from labeltrain.projects import measuring
-from labeltrain.projects.answering import Row, interpret, skip_word, to_store
+from labeltrain.projects.answering import Row, interpret, to_store
 from labeltrain.projects.asking import choose, question
 from labeltrain.projects.content import load_features, load_items
 from labeltrain.projects.files import read_rows
 from labeltrain.projects.founding import found
 from labeltrain.projects.items import Items
 from labeltrain.projects.model import SavedModel
+from labeltrain.projects.results import answers_in_force, predictions
 from labeltrain.projects.state import ProjectState
 from labeltrain.projects.training import fit, temperature
 from labeltrain.store import Event, Workspace
@@ -271,24 +272,7 @@ class Project:
             else the model's; ``model_label`` and ``model_confidence``: what the model says of
             labelled items too.
         """
-        saved = self.model()
-        probabilities = saved.probabilities_of_features(self.features())
-        labels = self.state.labels()
-        rows = []
-        best, sure = probabilities.argmax(axis=1).tolist(), probabilities.max(axis=1).tolist()
-        for position, identifier in enumerate(self.items.ids):
-            guess, person = saved.classes[best[position]], labels.get(position)
-            rows.append(
-                {
-                    "id": identifier,
-                    "label": guess if person is None else person,
-                    "confidence": sure[position] if person is None else 1.0,
-                    "source": "model" if person is None else "person",
-                    "model_label": guess,
-                    "model_confidence": sure[position],
-                }
-            )
-        return rows
+        return predictions(self)
 
     def model(self) -> SavedModel:
         """Return the model of the labels so far, calibrated."""
@@ -310,20 +294,7 @@ class Project:
 
     def export(self) -> list[dict[str, Any]]:
         """Return every answer in force: one row per item and annotator, with the item's label."""
-        state = self.state
-        skip = skip_word(state.classes)
-        return [
-            {
-                **self.items.row(position),
-                "label": state.label(position),
-                "annotator": vote.annotator,
-                "answer": skip if vote.label is None else vote.label,
-                "chosen_by": state.asked[position]["strategy"] if position in state.asked else "",
-                "audit": state.is_audit(position),
-            }
-            for position, votes in state.votes.items()
-            for vote in votes.values()
-        ]
+        return answers_in_force(self)
 
     def history(self) -> list[dict[str, Any]]:
         """Return what happened, oldest first; see docs/projects.md for every key."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from labeltrain.errors import BadInput, nearest, unknown_name
+from labeltrain.errors import BadInput, refuse_unknown_parameters, unknown_name
 from labeltrain.strategies.base import Strategy
 from labeltrain.strategies.clusters import Clusters
 from labeltrain.strategies.confidence import Confidence
@@ -67,13 +67,7 @@ def make(name: str, parameters: Mapping[str, Any] | None = None) -> Strategy:
     cls = get(name)
     given = dict(parameters or {})
     known = [] if cls.__init__ is object.__init__ else list(inspect.signature(cls).parameters)
-    for key in given:
-        if key not in known:
-            close = nearest(key, known)
-            raise BadInput(
-                f"strategy {name!r} has no parameter {key!r}",
-                f"did you mean {close!r}?" if close else f"known: {', '.join(known) or 'none'}",
-            )
+    refuse_unknown_parameters(f"strategy {name!r}", given, known)
     return cls(**given)
 
 
