@@ -216,7 +216,7 @@ def _read_file(
     suffix = path.suffix.lower()
     if suffix in {".csv", ".tsv"}:
         _only(given, _COLUMN_OPTIONS | {"delimiter", "encoding"}, f"a {suffix} file")
-        mark = delimiter or ("," if suffix == ".csv" else "\t")
+        mark = delimiter or readers.delimiter_of(path, encoding or "utf-8")
         table = readers.read_delimited(path, delimiter=mark, encoding=encoding or "utf-8")
         return from_columns(table, roles)
     if suffix in {".jsonl", ".ndjson"}:

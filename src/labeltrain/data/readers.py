@@ -46,6 +46,17 @@ class Columns:
         return len(next(iter(self.values.values()), []))
 
 
+def delimiter_of(path: Path, encoding: str) -> str:
+    """Return the mark between the columns: spreadsheet programs choose it by country."""
+    usual = "\t" if path.suffix.lower() == ".tsv" else ","
+    try:
+        with path.open("rb") as file:
+            head = file.readline().decode(encoding, errors="replace")
+    except (OSError, LookupError):
+        return usual  # the reader says what is wrong
+    return max((usual, ",", ";", "\t"), key=head.count)
+
+
 def read_delimited(path: Path, *, delimiter: str, encoding: str = "utf-8") -> Columns:
     """Read a CSV or TSV file with a header row. Blank lines are skipped.
 

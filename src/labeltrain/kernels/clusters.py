@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+MOST_CENTRES = 256  # more questions take several items of a cluster: k-means costs n * k
 MINIBATCH_FROM = 50_000  # above this many points, mini-batches: Lloyd on all points takes minutes
 
 
 def representatives(points: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return `count` distinct rows, each the nearest free one to a k-means centre.
+    """Return `count` distinct rows: the nearest to each k-means centre, then the second nearest.
 
     Parameters
     ----------
@@ -31,27 +32,21 @@ def representatives(points: np.ndarray, count: int, seed: int) -> tuple[np.ndarr
     if count <= 0:
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
     distinct = len(np.unique(points, axis=0)) if n <= MINIBATCH_FROM else n
-    k = min(count, distinct)
+    k = min(count, distinct, MOST_CENTRES)
     if n > MINIBATCH_FROM:
         model = MiniBatchKMeans(k, random_state=seed, n_init=1, batch_size=4096)
     else:
         model = KMeans(k, random_state=seed, n_init=1, max_iter=100)
     assigned = model.fit_predict(points)
     sizes = np.bincount(assigned, minlength=k)
-    free = np.ones(n, dtype=bool)
-    rows: list[int] = []
-    found: list[int] = []
-    norms = (points.astype(np.float64) ** 2).sum(axis=1)
-    for cluster in np.argsort(-sizes, kind="stable"):
-        centre = model.cluster_centers_[cluster].astype(np.float64)
-        distances = norms - 2.0 * (points @ centre.astype(points.dtype)).astype(np.float64)
-        distances[~free] = np.inf
-        row = int(distances.argmin())
-        free[row] = False
-        rows.append(row)
-        found.append(int(sizes[cluster]))
-    # Fewer distinct points than asked for: the rest are duplicates, lowest position first.
-    for row in np.flatnonzero(free)[: count - k]:
-        rows.append(int(row))
-        found.append(1)
-    return np.asarray(rows, dtype=np.int64), np.asarray(found, dtype=np.int64)
+    gaps = points - model.cluster_centers_[assigned].astype(points.dtype)
+    distances = np.einsum("ij,ij->i", gaps, gaps).astype(np.float64)
+    # Turn t takes the t-th nearest item of each cluster, largest cluster first.
+    order = np.lexsort((np.arange(n), distances, assigned))
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    turn = np.empty(n, dtype=np.int64)
+    turn[order] = np.arange(n) - starts[assigned[order]]
+    rank = np.empty(k, dtype=np.int64)
+    rank[np.argsort(-sizes, kind="stable")] = np.arange(k)
+    rows = np.lexsort((rank[assigned], turn))[:count]
+    return rows.astype(np.int64), sizes[assigned[rows]]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from labeltrain.data.checks import missing_column
-from labeltrain.data.readers import Columns, read_delimited, read_jsonl, read_parquet
+from labeltrain.data.readers import Columns, delimiter_of, read_delimited, read_jsonl, read_parquet
 from labeltrain.errors import BadInput
 from labeltrain.projects.answering import Row
 from labeltrain.store.files import replace_bytes, unwritable
@@ -63,20 +63,9 @@ def _columns(path: Path, encoding: str) -> Columns:
     if suffix == ".parquet":
         return read_parquet(path)
     if suffix in (".csv", ".tsv"):
-        return read_delimited(path, delimiter=_delimiter(path, encoding), encoding=encoding)
+        return read_delimited(path, delimiter=delimiter_of(path, encoding), encoding=encoding)
     check_suffix(path)
     raise AssertionError(suffix)  # pragma: no cover
-
-
-def _delimiter(path: Path, encoding: str) -> str:
-    """Return the mark between the columns: spreadsheet programs choose it by country."""
-    usual = "\t" if path.suffix.lower() == ".tsv" else ","
-    try:
-        with path.open("rb") as file:
-            head = file.readline().decode(encoding, errors="replace")
-    except (OSError, LookupError):
-        return usual  # the reader says what is wrong
-    return max((usual, ",", ";", "\t"), key=head.count)
 
 
 def _column(source: Columns, given: str | None, usual: Sequence[str], option: str) -> str:

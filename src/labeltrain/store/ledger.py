@@ -211,9 +211,9 @@ class Ledger:
             report = self._db.execute("PRAGMA integrity_check(1)").fetchone()[0]
             if report != "ok":
                 raise StoreDamaged(f"{self.path} is damaged: {report}", remedy)
+        head = read_head(self.head_path)  # before the walk: a writer may append meanwhile
         seen = _walk(self._db)
         bad = seen.problem
-        head = read_head(self.head_path)
         if bad is None and head is not None:
             seq, digest = head
             if seq > seen.seq:
