@@ -33,7 +33,7 @@ class ReportFiles:
     pngs: tuple[Path, ...]
 
 
-def write(results: Results, out: Path) -> ReportFiles:
+def write(results: Results, out: str | Path) -> ReportFiles:
     """Write ``report.html`` and its pictures into a folder.
 
     Parameters
@@ -63,6 +63,7 @@ def write(results: Results, out: Path) -> ReportFiles:
     ...     write(Results("empty", "", {}, (), ()), Path(folder)).html.name
     'report.html'
     """
+    out = Path(out)
     summaries = summarise(results)
     names = sorted({c.strategy for c in results.curves})
     look = Look(names, results.baseline)
