@@ -57,9 +57,14 @@ if fatal:
     connect = ledger.sqlite3.connect
     class Connection(ledger.sqlite3.Connection):
         def execute(self, text, *rest):
-            if text.startswith(("BEGIN", "INSERT", "COMMIT")):
+            if text.startswith(("BEGIN", "INSERT", "COMMIT", "PRAGMA", "UPDATE")):
                 count()
             return super().execute(text, *rest)
+        def executescript(self, text):
+            count()
+            result = super().executescript(text)
+            count()
+            return result
     ledger.sqlite3.connect = lambda *a, **o: connect(*a, factory=Connection, **o)
 if __name__ == "__main__":
     run_study(parse_spec(spec), Path(folder), workers=workers)
@@ -99,6 +104,8 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    from labeltrain.store import Workspace
+
     rng = random.Random(options.seed)
     identical, moments = 0, []
     with tempfile.TemporaryDirectory() as scratch:
@@ -119,21 +126,23 @@ def main() -> int:
             folder = Path(scratch) / f"t{trial}"
             workers = 1 + trial % 2 if trial % 4 > 1 else 1
             inside = trial % 2 == 0
-            fatal = rng.randrange(1, calls) if inside else 0
-            moment = rng.uniform(0.0, length)
+            # A quarter strikes while the workspace is being made.
+            early = trial % 4 < 2 and trial % 8 < 4
+            fatal = rng.randrange(1, 40 if early else calls) if inside else 0
+            moment = rng.uniform(0.0, 0.03 if early else length)
             process = start(script, folder, 1 if inside else workers, fatal)
             if inside:
                 process.wait()
                 where = f"file operation {fatal} of {calls}"
             else:
-                wait_for(folder / "head.json", process)
+                wait_for(folder / ("ledger.sqlite" if early else "head.json"), process)
                 time.sleep(moment)
                 process.send_signal(signal.SIGKILL)
                 process.wait()
                 where = f"{moment:.2f} s, {workers} worker(s)"
             killed = process.returncode == -signal.SIGKILL
             process.communicate()
-            done = sum(map(len, outcome(folder).values())) if (folder / "head.json").exists() else 0
+            done = sum(map(len, outcome(folder).values())) if Workspace.exists(folder) else 0
             again = start(script, folder, workers, 0)
             _, errors = again.communicate()
             same = again.returncode == 0 and outcome(folder) == expected

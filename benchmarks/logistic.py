@@ -1,7 +1,8 @@
-"""scikit-learn's logistic regression, plainly and in the span of the labels, side by side.
+"""The linear learner, plainly and in the span of the labels, side by side, and the optimum.
 
-Real EfficientNet-Lite0 features of MNIST 5k (1,280 dimensions). Both must reach the same loss to
-1e-4; prints the median seconds of 7 pairs, taken in turn.
+Real EfficientNet-Lite0 features of MNIST 5k (1,280 dimensions). Both must come within 1e-4 of the
+optimal mean loss (scikit-learn, float64, tolerance 1e-9); prints the median seconds of 5 pairs,
+taken in turn.
 
     python benchmarks/logistic.py
 """
@@ -38,18 +39,31 @@ def main() -> None:
         penalty = 0.5 * (model.weights**2).sum() / model.facts()["C"]
         return seconds, float((penalty - log_p[np.arange(m), y[rows]].sum()) / m)
 
+    def optimum(m: int) -> float:
+        from sklearn.linear_model import LogisticRegression
+
+        rows = order[:m]
+        scaled = X[rows] / np.sqrt(X[rows].astype(np.float64).var(axis=0).sum())
+        best = LogisticRegression(C=100.0, tol=1e-9, max_iter=20000).fit(scaled, y[rows])
+        logits = scaled @ best.coef_.T + best.intercept_
+        logits -= logits.max(axis=1, keepdims=True)
+        log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        penalty = 0.5 * (best.coef_**2).sum() / 100.0
+        return float((penalty - log_p[np.arange(m), y[rows]].sum()) / m)
+
     with limited_threads(1):
         fit(50, 1.5)
         for m in (50, 100, 200, 400, 650, 800):
-            plain, reduced = zip(*((fit(m, np.inf), fit(m, 0.0)) for _ in range(7)), strict=True)
+            plain, reduced = zip(*((fit(m, np.inf), fit(m, 0.0)) for _ in range(5)), strict=True)
             a, b = (statistics.median(s for s, _ in runs) for runs in (plain, reduced))
-            gap = abs(plain[0][1] - reduced[0][1])
+            best = optimum(m)
+            gaps = [runs[0][1] - best for runs in (plain, reduced)]
             print(
                 f"{m:4} labels: plain {a:.4f} s, in the labels' span {b:.4f} s, {a / b:.1f} x; "
-                f"mean loss {plain[0][1]:.5f} and {reduced[0][1]:.5f}, gap {gap:.1e}",
+                f"mean loss {best:.5f} at the optimum, above it by {gaps[0]:.1e} and {gaps[1]:.1e}",
                 flush=True,
             )
-            assert gap < 1e-4
+            assert max(gaps) < 1e-4
 
 
 if __name__ == "__main__":

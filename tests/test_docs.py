@@ -91,3 +91,12 @@ def test_nothing_unpickles() -> None:
         assert not pattern.search(text), path
         for call in re.findall(r"(?<!safetensors\.)torch\.load\([^)]*\)", text):
             assert "weights_only=True" in call, path
+
+
+def test_the_page_on_studies_lists_every_key() -> None:
+    from labeltrain.studies.spec import ExperimentSpec, StudySpec
+
+    text = (ROOT / "docs" / "studies.md").read_text(encoding="utf-8")
+    for model in (StudySpec, ExperimentSpec):
+        for key, field in model.model_fields.items():
+            assert f"| `{key}` | {field.description or ''}" in text, key

@@ -21,9 +21,9 @@ Say = Callable[..., str]
 
 @pytest.fixture
 def say(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Say:
-    """Run a command; return what it printed, or, with `fails`, its error."""
+    """Run a command; return what it printed; with `fails`, its error; or `both`."""
 
-    def run(*words: Any, fails: bool = False) -> str:
+    def run(*words: Any, fails: bool = False, both: bool = False) -> str:
         monkeypatch.setattr(sys, "argv", ["labeltrain", "project", *map(str, words)])
         capsys.readouterr()
         try:
@@ -34,7 +34,7 @@ def say(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
             code = 0
         said = capsys.readouterr()
         assert code == (2 if fails else 0), said
-        return said.err if fails else said.out
+        return said.err + said.out if both else said.err if fails else said.out
 
     return run
 
@@ -77,7 +77,8 @@ def test_a_project_from_beginning_to_end(
     said = say("new", p, "--data", path, "--classes", CLASSES, "--audit", "0.5")
     assert '120 items; classes: no, "yes, really"' in said
     assert f"labeltrain project next {p}" in said
-    assert "accuracy: not known yet (0 of 30 audit labels)" in say("status", p)
+    assert "first accuracy after about 60 labels: 30 of them, drawn at random, measure" in said
+    assert "not known yet: 0 of 30 audit labels, about 60 labels more" in say("status", p)
     said = say("next", p, "--count", "20", "--out", todo)
     assert '20 items. Fill in label: no, "yes, really"; or skip.' in said
     assert todo.read_text().splitlines()[0] == "id,size,colour,label"
@@ -116,7 +117,8 @@ def test_a_project_from_beginning_to_end(
     assert {r["id"]: r["label"] for r in rows} == truth
     assert "120 answers" in say("export", p, "--out", tmp_path / "export.parquet")
     assert "0 open" in say("status", p)
-    assert "accuracy: never measured again: only 60 items are set aside" in say("status", p)
+    said = say("status", p)
+    assert "it will not be measured again, because only 60 random items are set aside" in said
     events = json.loads(say("history", p, "--json"))
     assert [set(e) for e in events] == [{"time", "event", "what"}] * len(events)
     assert "measured" in {e["event"] for e in events}
@@ -204,8 +206,42 @@ def test_errors_name_the_item_and_the_remedy(
         "next", p, "--out", tmp_path / "t.csv", "--count", "0", fails=True
     )
     answers.write_text("id,label\n000,yak\n001,skip\n")
-    assert "1 new, 1 skipped, 2 unasked" in say("tell", p, answers, "--add-classes")
+    said = say("tell", p, answers, "--add-classes")
+    assert said == "new class: yak\n1 new, 1 skipped, 2 unasked; 1 label in all\n"
     assert "yak" in say("status", p)
+
+
+def test_a_mistyped_class_is_named_and_dropped(
+    say: Say, table: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    p, answers = tmp_path / "p", tmp_path / "a.csv"
+    say("new", p, "--data", table[0], "--classes", "positive,negative")
+    answers.write_text("id,label\n000,postive\n001,negative\n")
+    said = say("tell", p, answers, "--add-classes", "--json", both=True)
+    assert "warning: the new class 'postive' is spelt almost like 'positive'" in said
+    assert f"labeltrain project drop-class {p} postive" in said
+    assert json.loads(said[said.index("{") :])["classes_added"] == ["postive"]
+    assert "is the answer to 1 item: '000'" in say("drop-class", p, "postive", fails=True)
+    answers.write_text("id,label\n000,positive\n001,negative\n")
+    assert "1 changed, 1 repeated" in say("tell", p, answers)
+    assert say("drop-class", p, "postive") == "dropped; classes: positive, negative\n"
+    assert "postive" not in say("status", p)
+    assert "class dropped: postive" in say("history", p)
+
+
+def test_one_of_everything_is_in_the_singular(
+    say: Say, table: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    p, todo = tmp_path / "p", tmp_path / "todo.csv"
+    say("new", p, "--data", table[0], "--classes", CLASSES)
+    assert f"{todo}: 1 item. Fill in" in say("next", p, "--count", "1", "--out", todo)
+    said = say("next", p, "--count", "1", "--out", tmp_path / "b.csv")
+    assert "1 item asked earlier has no answer yet; --reissue writes it again." in said
+    fill(todo, todo, table[1])
+    assert say("tell", p, todo) == "1 new; 1 label in all\n"
+    assert "1 label of 120 items in 2 rounds; 1 open" in say("status", p)
+    assert "1 answer\n" in say("export", p, "--out", tmp_path / "e.csv")
+    assert "round 1: 1 item chosen" in say("history", p)
 
 
 def test_looking_while_another_process_works(
@@ -226,7 +262,15 @@ def test_several_annotators_and_an_audit_share_of_zero(
 ) -> None:
     p, answers = tmp_path / "p", tmp_path / "a.csv"
     said = say("new", p, "--data", table[0], "--classes", "cat,dog", "--audit", "0")
-    assert "accuracy: never measured, the audit share is 0" in said
+    assert "accuracy: it will never be measured, because its share of the questions is 0; " in said
+    assert "to know it, begin a new project with --audit 0.25 or more\n" in said
+    said = say("new", tmp_path / "q", "--data", table[0], "--classes", "cat,dog")
+    assert (
+        "accuracy: it will never be measured, because the first measurement takes 30 random "
+        "labels, and only 12 of the 120 items are set aside for it; to know it, begin a new "
+        "project with --audit 0.25 or more\n"
+    ) in said
+    assert "--audit 0.25 or more" in say("status", tmp_path / "q")
     answers.write_text("id,label,annotator\n000,cat,Ann\n000,dog,Bob\n001,cat,Ann\n001,cat,Bob\n")
     say("tell", p, answers)
     said = say("status", p)

@@ -12,7 +12,7 @@ import pytest
 
 from labeltrain.errors import BadInput
 from labeltrain.projects import Project
-from labeltrain.projects.answering import Row, interpret, skip_word
+from labeltrain.projects.answering import Row, interpret, near_misses, skip_word
 from labeltrain.projects.files import read_rows, write_rows
 
 ITEMS = {"a": 0, "b": 1, "007": 2, "12": 3, "x y": 4}
@@ -78,6 +78,20 @@ def test_new_classes_only_when_asked() -> None:
     answers, new = interpret(rows, ["x"], ITEMS, "f", add_classes=True)
     assert new == ["Yak"]  # once, in the first spelling
     assert [a.label for a in answers] == ["Yak", "Yak"]
+
+
+@pytest.mark.parametrize(
+    ("new", "found"),
+    [
+        (["postive"], [("postive", "positive")]),
+        (["Positive!"], [("Positive!", "positive")]),
+        (["negative"], []),
+        (["level 3"], []),  # classes may be numbered
+        (["undecided", "undecidet"], [("undecidet", "undecided")]),
+    ],
+)
+def test_new_classes_spelt_almost_like_others(new: list[str], found: list[tuple[str, str]]) -> None:
+    assert near_misses(new, ["positive", "level 1", "level 2"]) == found
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,15 @@ def test_shares() -> None:
     for share in (-0.1, 0.91, float("nan"), "0.1", None):
         with pytest.raises(BadInput, match="not a share"):
             audit.check_share(share)  # type: ignore[arg-type]
+
+
+def test_the_smallest_share_is_enough() -> None:
+    for items in range(20, 400):
+        share = audit.smallest_share(items)
+        enough = share is not None and math.ceil(share * items) >= 30
+        assert enough == (math.ceil(0.9 * items) >= 30)
+        if share is not None and share > 0.1:
+            assert math.ceil((share - 0.01) * items) < 30
 
 
 def test_checkpoints_grow_by_a_fifth() -> None:
@@ -74,6 +84,32 @@ def test_measured_at_thirty_and_each_time_a_fifth_came_on_top(begin: Any) -> Non
     assert at == [30, 36, 44, 54, 66, 80, 96]
     assert [m["number"] for m in project.state.measurements] == list(range(1, 8))
     assert found["next_at"] is None  # 100 were set aside, and 116 would be needed
+
+
+@pytest.mark.parametrize(("n", "share"), [(400, 0.1), (120, 0.25), (200, 0.5), (90, 0.4)])
+def test_how_many_labels_until_the_first_measurement(begin: Any, n: int, share: float) -> None:
+    project, truth = begin(n=n, audit_share=share)
+    expected = project.status()["audit"]["labels_to_first"]
+    assert expected == min(n, round(30 / share))
+    answered = 0
+    while project.status()["audit"]["score"] is None:
+        assert project.status()["audit"]["labels_to_first"] == pytest.approx(
+            expected - answered, abs=4
+        )
+        answered += len(ask(project, truth, 7))
+    assert answered == pytest.approx(expected, abs=10)
+    assert project.status()["audit"]["labels_to_first"] is None
+
+
+def test_the_share_to_begin_with_where_none_is_ever_measured(begin: Any) -> None:
+    for n, share, smallest in ((120, 0.1, 0.25), (120, 0.0, 0.25), (25, 0.9, None)):
+        project, _ = begin(n=n, audit_share=share)
+        found = project.status()["audit"]
+        assert (found["next_at"], found["labels_to_first"]) == (None, None)
+        assert found["smallest_share"] == smallest
+    project, _ = begin(n=120, audit_share=0.25)
+    assert project.status()["audit"]["smallest_share"] is None
+    assert project.status()["audit"]["labels_to_first"] == 120
 
 
 def test_a_corrected_audit_answer_is_measured_again(begin: Any) -> None:

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from labeltrain import Dataset
+from labeltrain.errors import BadInput
 from labeltrain.projects import Project
 
 N = 40
@@ -39,7 +41,8 @@ class Sessions(RuleBasedStateMachine):
         self.believed = {
             (IDS[p], "imported"): CLASSES[given[p]] for p in range(N) if known and p < 5
         }
-        self.asked: list[str] = []
+        self.asked: list[str] = []  # those that wait for an answer, or have one
+        self.returned: set[str] = set()  # asked once; the last answer was withdrawn
 
     def teardown(self) -> None:
         if hasattr(self, "project"):
@@ -52,30 +55,43 @@ class Sessions(RuleBasedStateMachine):
     @rule(count=st.integers(1, 12), strategy=st.sampled_from([None, "random", "entropy"]))
     def next(self, count: int, strategy: str | None) -> None:
         before = self.answered() | set(self.asked)
+        again = [p for p in self.project.state.audit_order if IDS[p] in self.returned]
         rows = self.project.next(count, strategy=strategy)
         picked = [row["id"] for row in rows]
         assert len(set(picked)) == len(picked)
         assert not set(picked) & before  # never what is labelled or waits for an answer
         assert len(picked) == min(count, N - len(before))
+        assert {IDS[p] for p in again[:count]} <= set(picked)  # their turn has been
         state = self.project.state
         for item in picked:
             pick = state.asked[IDS.index(item)]
             assert (pick["strategy"] == "audit") == state.is_audit(IDS.index(item))
         self.asked += picked
+        self.returned -= set(picked)
 
     def tell(self, item: str, label: str, person: str, **more: Any) -> None:
         counts = self.project.tell({item: label}, annotator=person, **more)
+        state = self.project.state
         held = self.believed.get((item, person))
         assert sum(counts.values()) - counts["unasked"] == 1
         if label == "withdraw":
             self.believed.pop((item, person), None)
             assert counts["withdrawn" if held else "repeated"] == 1
+            if held and item not in self.answered() and IDS.index(item) in state.asked:
+                self.returned.add(item)
+                self.asked = [other for other in self.asked if other != item]
             return
-        self.believed[item, person] = label
+        self.believe(item, person, label)
         if held is None:
             assert counts["skipped" if label == "skip" else "new"] == 1
         else:
             assert counts["repeated" if held == label else "changed"] == 1
+
+    def believe(self, item: str, person: str, label: str) -> None:
+        self.believed[item, person] = label
+        if item in self.returned:
+            self.returned.remove(item)
+            self.asked.append(item)
 
     @precondition(lambda self: self.asked)
     @rule(data=st.data(), label=labels, person=people)
@@ -103,7 +119,19 @@ class Sessions(RuleBasedStateMachine):
     def add_a_class(self, item: str, label: str) -> None:
         self.project.tell({item: label}, annotator="Cid", add_classes=True)
         spelled = next(c for c in self.project.state.classes if c.lower() == label.lower())
-        self.believed[item, "Cid"] = spelled
+        self.believe(item, "Cid", spelled)
+
+    @rule(label=st.sampled_from(["yak", "Yak", "fox"]))
+    def drop_a_class(self, label: str) -> None:
+        classes = self.project.state.classes
+        if label not in classes:
+            return
+        if label in self.believed.values():
+            with pytest.raises(BadInput, match="is the answer to"):
+                self.project.drop_class(label)
+        else:
+            self.project.drop_class(label)
+        assert (label in self.project.state.classes) == (label in self.believed.values())
 
     @rule()
     def reopen(self) -> None:
@@ -124,9 +152,13 @@ class Sessions(RuleBasedStateMachine):
         }
         assert held == self.believed
         waiting = [row["id"] for row in self.project.reissue()]
-        assert set(waiting) == {
-            IDS[p] for p in self.project.state.asked if IDS[p] not in self.answered()
-        }
+        assert (
+            set(waiting)
+            == {IDS[p] for p in self.project.state.asked if IDS[p] not in self.answered()}
+            - self.returned
+        )
+        assert {IDS[p] for p in self.project.state.returned} == self.returned
+        assert set(self.project.state.first_round) == set(self.project.state.votes)
 
     @invariant()
     def the_audit_never_trains_and_keeps_its_share(self) -> None:

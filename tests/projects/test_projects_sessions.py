@@ -56,8 +56,91 @@ def test_a_question_is_asked_once_until_withdrawn(begin: Any) -> None:
     assert ids(project.reissue()) == ids(a)[6:] + ids(b)
     assert project.status()["skipped"] == 2
     assert project.tell({ids(a)[0]: "withdraw"})["withdrawn"] == 1
-    assert ids(project.reissue()) == [ids(a)[0], *ids(a)[6:], *ids(b)]
-    assert project.tell({ids(a)[0]: truth[ids(a)[0]]})["new"] == 1
+    assert ids(project.reissue()) == ids(a)[6:] + ids(b)  # it waits for no answer
+    told = project.tell({ids(a)[0]: truth[ids(a)[0]]})
+    assert (told["new"], told["unasked"]) == (1, 0)
+
+
+def test_a_withdrawn_item_is_asked_again(begin: Any) -> None:
+    project, truth = begin(n=30, audit_share=0.0)
+    rows = ids(project.next(10))
+    project.tell({i: truth[i] for i in rows})
+    project.tell({rows[0]: truth[rows[0]]}, annotator="Ann")
+    project.tell(dict.fromkeys(rows[:2], "withdraw"))  # Ann's answer to the first one stands
+    assert project.state.returned == {project._position[rows[1]]}
+    assert project.status()["open"] == 0
+    assert project.status()["labels"] == 9
+    project.close()
+    with Project.open(project.folder) as again:
+        assert again.state == project.state
+        left = ids(again.next(100))
+        assert len(left) == 21
+        assert rows[1] in left
+        assert again.state.returned == set()
+        assert ids(again.reissue()) == left  # in the order asked, the second time
+        assert again.next(1) == []
+        state = again.state
+    with Project.open(project.folder) as again:
+        assert again.state == state
+        again.tell({i: truth[i] for i in left})
+        assert again.status()["labels"] == 30
+
+
+def test_a_withdrawn_audit_item_comes_first_with_the_next_batch(begin: Any) -> None:
+    project, truth = begin(n=200, audit_share=0.5)
+    project.tell({i: truth[i] for i in ids(project.next(20))})
+    order = [project.items.ids[p] for p in project.state.audit_order]
+    project.tell(dict.fromkeys(order[4:7], "withdraw"))
+    assert project.state.audit_asked == 10  # their turn has been
+    assert project.status()["audit"]["labels"] == 7
+    assert project.reissue() == []
+    project.tell({order[5]: truth[order[5]]})  # somebody answers meanwhile
+    first = ids(project.next(1))
+    assert first in ([order[4]], [order[6]])
+    rows = ids(project.next(9))
+    again, fresh = {order[4], order[6]} - set(first), set(order[10:15])
+    audited = {i for i in rows if project.state.is_audit(project._position[i])}
+    assert len(rows) == 9
+    assert audited == again | (audited & fresh)
+    assert project.state.audit_asked == round(0.5 * len(project.state.asked))
+    assert set(ids(project.reissue())) == {*first, *rows}
+
+
+def test_a_class_added_by_mistake(begin: Any) -> None:
+    project, truth = begin(audit_share=0.0)
+    rows = ids(project.next(20))
+    project.tell({i: truth[i] for i in rows})
+    with pytest.warns(UserWarning, match="'ants' is spelt almost like 'ant'"):
+        project.tell({rows[0]: "ants"}, add_classes=True)
+    with pytest.raises(BadInput, match="'ants' is the answer to 1 item: "):
+        project.drop_class("ants")
+    with pytest.raises(BadInput, match="did you mean 'cow'"):
+        project.drop_class("cows")
+    project.tell({rows[0]: truth[rows[0]]})
+    before = project.predict()
+    project.drop_class("ants")
+    assert project.state.classes == ["ant", "bee", "cow"]
+    assert project.status()["classes"].keys() == {"ant", "bee", "cow"}
+    assert "class dropped: ants" in project.history()[-1]["what"]
+    assert {r["model_label"] for r in before} <= {"ant", "bee", "cow"}
+    project.close()
+    with Project.open(project.folder) as again:
+        assert again.state == project.state
+        assert again.predict() == project.predict()
+        again.tell({rows[1]: "yak"}, add_classes=True)  # like nothing else: no warning
+    small, _ = begin(classes=["x", "y"])
+    with pytest.raises(BadInput, match="one of two classes"):
+        small.drop_class("x")
+
+
+def test_strategies_that_look_at_no_model_need_none(begin: Any) -> None:
+    project, truth = begin(audit_share=0.0)
+    project.tell({i: truth[i] for i in ids(project.next(20))})
+    project._fitted = None
+    assert len(project.next(5, strategy="random")) == 5
+    assert project._fitted is None
+    assert len(project.next(5)) == 5
+    assert project._fitted is not None
 
 
 def test_wrong_repeated_and_changed_answers(begin: Any) -> None:
@@ -196,7 +279,7 @@ def test_labels_that_came_with_the_data(tmp_path: Path) -> None:
         assert len(project.next(3)) == 3
         project.tell({"a1": "bee"})  # a correction: the latest of one against one
         assert project.state.labels()[0] == "bee"
-    with pytest.raises(BadInput, match=r"'bee' \(1 items\)"):
+    with pytest.raises(BadInput, match=r"'bee' \(1 item\)"):
         Project.new(tmp_path / "q", path, classes=["ant", "wasp"])
 
 

@@ -296,3 +296,21 @@ def test_any_json_body_survives(bodies: list[dict]) -> None:
         ledger.verify()
         assert [e.body for e in ledger.events()] == [json.loads(json.dumps(b)) for b in bodies]
         ledger.close()
+
+
+def test_repair_keeps_every_intact_answer_of_a_project(tmp_path: Path) -> None:
+    folder = tmp_path / "w"
+    with Workspace.create(folder, "project", {"number": -1}) as workspace:
+        for number in range(40):
+            workspace.append([Event("", "answered", {"number": number})])
+    database = sqlite3.connect(folder / "ledger.sqlite")
+    database.execute("UPDATE events SET body = replace(body, '7', '8') WHERE seq = 9")
+    database.execute("DELETE FROM events WHERE seq = 20")
+    database.commit()
+    database.close()
+    for _ in range(2):  # the second finds nothing to do
+        found = repair(folder)
+    assert found["damaged"] is False
+    with Workspace.open(folder, "project", read_only=True) as workspace:
+        kept = [e.body["number"] for e in workspace.events()]
+    assert kept == [n for n in range(-1, 40) if n not in (7, 18)]

@@ -73,13 +73,15 @@ def test_killed_at_random_moments_it_ends_the_same(
     # benchmarks/kill.py does this 50 times; see docs/reliability.md.
     rng = random.Random(workers)
     folder = tmp_path / "w"
-    for _ in range(3):
+    for attempt in range(4):
         process = run_in_process(folder, workers)
         deadline = time.monotonic() + 60
-        while process.poll() is None and not (folder / "head.json").exists():
-            time.sleep(0.01)
+        # The first strikes while the workspace is being made.
+        awaited = folder / ("head.json" if attempt else "ledger.sqlite")
+        while process.poll() is None and not awaited.exists():
+            time.sleep(0.001)
             assert time.monotonic() < deadline
-        time.sleep(rng.uniform(0.0, 1.5))
+        time.sleep(rng.uniform(0.0, 1.5 if attempt else 0.01))
         process.send_signal(signal.SIGKILL)
         process.wait()
     last = run_in_process(folder, workers)
@@ -246,3 +248,57 @@ def _zombie(pid: int) -> bool:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+def test_a_workspace_killed_while_it_was_made_is_made_again(tmp_path: Path) -> None:
+    import sqlite3
+
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "ledger.sqlite").touch()
+    (tmp_path / "tables").mkdir()
+    from labeltrain.store import Ledger
+
+    Ledger(tmp_path / "tables" / "ledger.sqlite", create=True).close()
+    (tmp_path / "mode").mkdir()
+    database = sqlite3.connect(tmp_path / "mode" / "ledger.sqlite")
+    database.execute("PRAGMA journal_mode = WAL")
+    database.close()
+    spec = parse_spec({**SMALL, "rounds": 1, "seeds": 1})
+    for name in ("empty", "tables", "mode"):
+        assert run_study(spec, tmp_path / name)
+        assert read_results(tmp_path / name).complete
+
+
+def test_what_is_refused_leaves_no_workspace(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="the pool holds"):
+        run_study(parse_spec({**SMALL, "rounds": 999}), tmp_path / "w")
+    assert not (tmp_path / "w").exists()
+    run_study(parse_spec({**SMALL, "rounds": 1}), tmp_path / "w")
+
+
+def test_files_of_the_user_are_left_alone(tmp_path: Path) -> None:
+    mine = tmp_path / "w" / "arrays" / "precious.npz"
+    mine.parent.mkdir(parents=True)
+    mine.write_bytes(b"mine")
+    run_study(parse_spec({**SMALL, "rounds": 1, "seeds": 1}), tmp_path / "w")
+    assert mine.read_bytes() == b"mine"
+
+
+def test_a_strategy_that_stops_early_can_be_reported(tmp_path: Path) -> None:
+    from labeltrain.report import summarise
+    from labeltrain.strategies import Picks, PoolView, Strategy, register, registry
+
+    class Quitter(Strategy):
+        name = "quitter"
+        summary = "stops after the first round"
+
+        def select(self, view: PoolView, count: int, rng: np.random.Generator) -> Picks:
+            return Picks(view.candidates[: count if view.round.number < 2 else 0])
+
+    register(Quitter)
+    try:
+        results = labeltrain.run(**{**SMALL, "strategies": ["random", "quitter"]})
+        assert {c.strategy: c.labels[-1] for c in results.curves} == {"random": 100, "quitter": 40}
+        assert summarise(results)
+    finally:
+        del registry._STRATEGIES["quitter"]

@@ -6,6 +6,17 @@ from typing import Annotated, Any
 
 import typer
 
+from labeltrain.cli.options import (
+    Delimiter,
+    Encoding,
+    FeatureColumns,
+    IdColumn,
+    ImageColumn,
+    LabelColumn,
+    TextColumn,
+    reading,
+)
+
 app = typer.Typer(help="Data sets: list, show, fetch.", no_args_is_help=True)
 
 
@@ -27,26 +38,28 @@ def list_(json_: Annotated[bool, typer.Option("--json", help="Print as JSON.")] 
 @app.command()
 def show(
     name: Annotated[str, typer.Argument(help="A shipped data set, or the path of your own.")],
-    text_column: Annotated[str | None, typer.Option()] = None,
-    label_column: Annotated[str | None, typer.Option()] = None,
-    id_column: Annotated[str | None, typer.Option()] = None,
-    image_column: Annotated[str | None, typer.Option()] = None,
-    delimiter: Annotated[str | None, typer.Option()] = None,
-    encoding: Annotated[str | None, typer.Option()] = None,
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
+    id_column: IdColumn = None,
+    image_column: ImageColumn = None,
+    columns: FeatureColumns = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
     json_: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """Show what is in a data set: items, classes, split, and the first items."""
     from labeltrain.cli.output import as_json, as_table
 
-    options = {
-        "text_column": text_column,
-        "label_column": label_column,
-        "id_column": id_column,
-        "image_column": image_column,
-        "delimiter": delimiter,
-        "encoding": encoding,
-    }
-    facts = _facts(name, {k: v for k, v in options.items() if v is not None})
+    options = reading(
+        text_column=text_column,
+        label_column=label_column,
+        id_column=id_column,
+        image_column=image_column,
+        columns=columns,
+        delimiter=delimiter,
+        encoding=encoding,
+    )
+    facts = _facts(name, options)
     if json_:
         as_json(facts)
         return

@@ -44,6 +44,7 @@ def new(
     """Begin a project."""
     from labeltrain.cli.output import Bar
     from labeltrain.projects import Project
+    from labeltrain.projects.words import many
 
     options: dict[str, Any] = {
         "text_column": text_column,
@@ -77,9 +78,17 @@ def new(
     with project:
         state = project.status()
     labels = f", {state['labels']} of them labelled already" if state["labels"] else ""
-    typer.echo(f"{folder}: {state['items']} items{labels}; classes: {_listed(state['classes'])}")
-    if state["audit"]["next_at"] is None:
-        typer.echo(_never(state["audit"]))
+    typer.echo(
+        f"{folder}: {many(state['items'], 'item')}{labels}; classes: {_listed(state['classes'])}"
+    )
+    audited = state["audit"]
+    if audited["next_at"] is None:
+        typer.echo(_never(state))
+    else:
+        typer.echo(
+            f"first accuracy after about {_about(audited['labels_to_first'])}: "
+            f"{audited['next_at']} of them, drawn at random, measure"
+        )
     typer.echo(f"Next: labeltrain project next {folder} --count 20 --out todo.csv")
 
 
@@ -102,6 +111,7 @@ def next_(
     from labeltrain.projects.answering import skip_word
     from labeltrain.projects.files import check_writable, write_rows
     from labeltrain.projects.items import shown_columns
+    from labeltrain.projects.words import many
 
     check_writable(out)
     if out.exists() and not force:
@@ -121,16 +131,17 @@ def next_(
                 ) from error
     if waiting and not reissue:
         typer.echo(
-            f"{waiting} items asked earlier have no answer yet; --reissue writes them again."
+            f"{many(waiting, 'item')} asked earlier {'has' if waiting == 1 else 'have'} no answer "
+            f"yet; --reissue writes {'it' if waiting == 1 else 'them'} again."
         )
     if not rows:
         if reissue:
-            left = "is open: every item asked has an answer"
+            left = "is open: no item that was asked waits for an answer"
         else:
             left = "new is left to ask" if waiting else "is left to ask: every item has an answer"
         typer.echo(f"nothing {left}; no file was written")
         return
-    typer.echo(f"{out}: {len(rows)} items. Fill in label: {classes}; or {skip}.")
+    typer.echo(f"{out}: {many(len(rows), 'item')}. Fill in label: {classes}; or {skip}.")
     if len(rows) < count and not reissue:
         typer.echo(f"{count} were asked for; no more are left.")
     typer.echo(f"Then: labeltrain project tell {folder} {out}")
@@ -149,14 +160,36 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(f'"{name}"' if "," in name else name for name in names)
 
 
-def _never(audit: dict[str, Any]) -> str:
-    if not audit["reserved"]:
-        return "accuracy: never measured, the audit share is 0"
-    more = " again" if audit["score"] is not None else ""
-    return (
-        f"accuracy: never measured{more}: only {audit['reserved']} items are set aside for it; "
-        "a larger pool or a larger --audit would"
-    )
+def _about(labels: int) -> str:
+    from labeltrain.projects.words import many
+
+    return many(round(labels, -1) if labels >= 100 else labels, "label")
+
+
+def _never(found: dict[str, Any]) -> str:
+    from labeltrain.loop.audit import FIRST
+
+    audit = found["audit"]
+    usable = audit["reserved"] - audit["skipped"]
+    if audit["score"] is not None:
+        return (
+            f"accuracy: it will not be measured again, because only {usable} random items "
+            "are set aside for it"
+        )
+    if audit["share"] == 0:
+        why = "its share of the questions is 0"
+    else:
+        skips = f", and {audit['skipped']} were skipped" if audit["skipped"] else ""
+        why = (
+            f"the first measurement takes {FIRST} random labels, and only {audit['reserved']} of "
+            f"the {found['items']} items are set aside for it{skips}"
+        )
+    share = audit["smallest_share"]
+    if share is None:
+        remedy = "these items are too few for any --audit; begin a project with more of them"
+    else:
+        remedy = f"to know it, begin a new project with --audit {share:g} or more"
+    return f"accuracy: it will never be measured, because {why}; {remedy}"
 
 
 @app.command()
@@ -177,8 +210,10 @@ def tell(
     """Take answers in: labels, skip, withdraw; all of the file or nothing."""
     from labeltrain.cli.output import as_json
     from labeltrain.projects import Project
+    from labeltrain.projects.words import many
 
     with Project.open(folder) as project:
+        before = len(project.state.classes)
         counts = project.tell(
             answers,
             annotator=annotator,
@@ -188,11 +223,28 @@ def tell(
             encoding=encoding,
         )
         labels = len(project.state.labels())
+        added = project.state.classes[before:]
     if json_:
-        as_json({**counts, "labels": labels})
+        as_json({**counts, "labels": labels, "classes_added": added})
         return
+    if added:
+        typer.echo(f"new class{'' if len(added) == 1 else 'es'}: {_listed(added)}")
     said = ", ".join(f"{n} {what}" for what, n in counts.items() if n) or "nothing new"
-    typer.echo(f"{said}; {labels} labels in all")
+    typer.echo(f"{said}; {many(labels, 'label')} in all")
+
+
+@app.command("drop-class")
+def drop_class(
+    folder: Folder,
+    name: Annotated[str, typer.Argument(help="The class.", metavar="NAME")],
+) -> None:
+    """Take back a class that was added by mistake; refused while an answer uses it."""
+    from labeltrain.projects import Project
+
+    with Project.open(folder) as project:
+        project.drop_class(name)
+        left = _listed(project.state.classes)
+    typer.echo(f"dropped; classes: {left}")
 
 
 @app.command()
@@ -216,10 +268,12 @@ def status(folder: Folder, json_: Json = False) -> None:
 
 def _print_status(found: dict[str, Any]) -> None:
     from labeltrain.cli.output import as_table
+    from labeltrain.projects.words import many
 
     audit, agreement = found["audit"], found["agreement"]
     typer.echo(
-        f"{found['labels']} labels of {found['items']} items in {found['rounds']} rounds; "
+        f"{many(found['labels'], 'label')} of {many(found['items'], 'item')} "
+        f"in {many(found['rounds'], 'round')}; "
         f"{found['open']} open, {found['skipped']} skipped"
     )
     if audit["score"] is not None:
@@ -230,16 +284,17 @@ def _print_status(found: dict[str, Any]) -> None:
         )
     elif audit["next_at"] is not None:
         typer.echo(
-            f"accuracy: not known yet ({audit['labels']} of {audit['next_at']} audit labels)"
+            f"accuracy: not known yet: {audit['labels']} of {audit['next_at']} audit labels, "
+            f"about {_about(audit['labels_to_first'])} more"
         )
     if audit["next_at"] is None:
-        typer.echo(_never(audit))
+        typer.echo(_never(found))
     elif audit["score"] is not None:
         typer.echo(f"next measured at {audit['next_at']} audit labels; there are {audit['labels']}")
     if agreement["items"]:
         alpha = agreement["krippendorff_alpha"]
         typer.echo(
-            f"agreement on {agreement['items']} items with several annotators: "
+            f"agreement on {many(agreement['items'], 'item')} with several annotators: "
             f"{agreement['pairwise']:.3f} of pairs"
             + ("" if alpha is None else f", Krippendorff's alpha {alpha:.3f}")
             + f"; {agreement['disputed']} with different labels"
@@ -256,12 +311,13 @@ def predict(
     """Write a label and a calibrated confidence for every item."""
     from labeltrain.projects import Project
     from labeltrain.projects.files import check_writable, write_rows
+    from labeltrain.projects.words import many
 
     check_writable(out)
     with Project.open(folder, read_only=True) as project:
         rows = project.predict()
     write_rows(out, rows, list(rows[0]))
-    typer.echo(f"{out}: {len(rows)} items")
+    typer.echo(f"{out}: {many(len(rows), 'item')}")
 
 
 @app.command()
@@ -273,13 +329,14 @@ def export(
     from labeltrain.projects import Project
     from labeltrain.projects.files import check_writable, write_rows
     from labeltrain.projects.items import shown_columns
+    from labeltrain.projects.words import many
 
     check_writable(out)
     with Project.open(folder, read_only=True) as project:
         rows = project.export()
         more = ["label", "annotator", "answer", "chosen_by", "audit"]
         write_rows(out, rows, shown_columns(project.items, more))
-    typer.echo(f"{out}: {len(rows)} answers")
+    typer.echo(f"{out}: {many(len(rows), 'answer')}")
 
 
 @app.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,7 +20,7 @@ def report(
 ) -> None:
     """Write report.html and PNG curves, and print the label savings."""
     from labeltrain.cli.output import as_json
-    from labeltrain.report import table, write
+    from labeltrain.report import write
     from labeltrain.studies import read_results
 
     results = read_results(folder)
@@ -30,7 +30,7 @@ def report(
             {
                 "html": str(files.html),
                 "pictures": [str(p) for p in files.pngs],
-                "table": table(results),
+                **numbers(results),
             }
         )
         return
@@ -38,6 +38,30 @@ def report(
     typer.echo(f"\nReport: {files.html}")
     for picture in files.pngs:
         typer.echo(f"  {picture}")
+
+
+COLUMNS = ("strategy", "final", "area", "difference", "p", "labels to 90 %", "saving at 90 %")
+
+
+def numbers(results: Results) -> dict[str, Any]:
+    """Return every number of the report, for programs; docs/studies.md says what they are."""
+    from dataclasses import asdict
+
+    from labeltrain.report import summarise
+
+    experiments = []
+    for summary in summarise(results):
+        experiments.append(
+            {
+                "experiment": summary.experiment.name,
+                "metric": summary.experiment.metric,
+                "baseline": summary.baseline,
+                "labels": summary.aligned.labels,
+                "strategies": [asdict(s) for s in summary.strategies],
+                "notes": summary.notes,
+            }
+        )
+    return {"complete": results.complete, "experiments": experiments}
 
 
 def print_summary(results: Results) -> None:
@@ -50,8 +74,10 @@ def print_summary(results: Results) -> None:
     for experiment in results.experiments:
         mine = [r for r in rows if r["experiment"] == experiment.name]
         if mine:
-            columns = [c for c in mine[0] if c != "experiment"]
-            as_table(mine, columns, title=f"\n{experiment.name}")
+            as_table(mine, COLUMNS, title=f"\n{experiment.name}: {mine[0]['score']}")
+        for fact in ("left out", "without a label"):
+            if fact in experiment.facts:
+                typer.echo(f"{fact}: {experiment.facts[fact]}")
     for summary in summarise(results):
         typer.echo(f"\n{headline(summary)}")
     if not results.complete:

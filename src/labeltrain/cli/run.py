@@ -7,7 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-STUDY, DATA = "Study", "Own data"
+from labeltrain.cli.options import (
+    Delimiter,
+    Encoding,
+    FeatureColumns,
+    IdColumn,
+    ImageColumn,
+    LabelColumn,
+    TextColumn,
+    reading,
+)
 
 
 def run(
@@ -48,12 +57,13 @@ def run(
     metric: Annotated[
         str | None, typer.Option(help="Score on which label saving is computed.")
     ] = None,
-    text_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
-    label_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
-    id_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
-    image_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
-    delimiter: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
-    encoding: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
+    id_column: IdColumn = None,
+    image_column: ImageColumn = None,
+    columns: FeatureColumns = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="key=value, any key of a spec: --set seed_set.size=20."),
@@ -76,14 +86,15 @@ def run(
     from labeltrain.studies import read_results, run_study
     from labeltrain.studies.spec import load_spec, overridden, parse_spec
 
-    reading = {
-        "text_column": text_column,
-        "label_column": label_column,
-        "id_column": id_column,
-        "image_column": image_column,
-        "delimiter": delimiter,
-        "encoding": encoding,
-    }
+    data = reading(
+        text_column=text_column,
+        label_column=label_column,
+        id_column=id_column,
+        image_column=image_column,
+        columns=columns,
+        delimiter=delimiter,
+        encoding=encoding,
+    )
     options: dict[str, Any] = {
         "dataset": dataset,
         "encoder": encoder,
@@ -98,7 +109,7 @@ def run(
         "test_fraction": test_fraction,
         "oracle.noise": noise,
         "metric": metric,
-        **{f"dataset_options.{key}": value for key, value in reading.items()},
+        **{f"dataset_options.{key}": value for key, value in data.items()},
     }
     given = {key: value for key, value in options.items() if value is not None}
     if spec is not None:
@@ -110,13 +121,14 @@ def run(
         study = parse_spec(overridden({}, set_ or (), given))
         name = study.experiments[0].title
     folder = workspace or Path("runs") / name
+    count = os.cpu_count() or 1 if workers is None else workers
     with Bar() as bar:
-        worked = run_study(study, folder, workers=workers or os.cpu_count() or 1, progress=bar)
+        worked = run_study(study, folder, workers=count, progress=bar)
     results = read_results(folder)
     if json_:
-        from labeltrain.report import table
+        from labeltrain.cli.report import numbers
 
-        as_json({"workspace": str(folder), "worked": worked, "table": table(results)})
+        as_json({"workspace": str(folder), "worked": worked, **numbers(results)})
         return
     if not worked:
         typer.echo(f"{folder} is finished already; nothing was run.")

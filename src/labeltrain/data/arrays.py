@@ -10,7 +10,7 @@ import numpy as np
 
 from labeltrain.data.checks import check_finite, check_ids, some
 from labeltrain.data.dataset import Dataset, Modality
-from labeltrain.data.labels import Labels, encode_labels
+from labeltrain.data.labels import Labels, class_names, encode_labels
 from labeltrain.errors import BadInput, nearest
 
 _KEYS = ("X", "y", "ids", "classes", "test")
@@ -24,8 +24,9 @@ def read_npz(path: Path) -> Dataset:
     path : pathlib.Path
         ``X``: numbers (n, d), or uint8 images (n, H, W) or (n, H, W, 3). ``y``: whole numbers or
         str (n,), -1 or "" where not labelled; or 0/1 (n, C) for multilabel, a row of -1 where not
-        labelled. ``ids``: str or whole numbers (n,). ``classes``: str (C,). ``test``: bool (n,) or
-        positions of the test items.
+        labelled. Whole numbers that are only -1 and 1, or -1, 0 and 1, are refused unless
+        ``classes`` are named, since -1 may be meant as a class. ``ids``: str or whole numbers
+        (n,). ``classes``: str (C,). ``test``: bool (n,) or positions of the test items.
 
     Returns
     -------
@@ -43,11 +44,16 @@ def read_npz(path: Path) -> Dataset:
         close = nearest("X" if "X" not in arrays else unknown[0], unknown or _KEYS)
         raise BadInput(
             f"{path}: " + (f"unknown arrays {some(unknown)}" if unknown else "there is no array X"),
-            f"arrays are X, y, ids, classes, test{f'; rename {close!r}' if unknown else ''}",
+            f"arrays are X, y, ids, classes, test{f'; rename {close!r}' if close else ''}",
         )
     ids = _ids(arrays, len(arrays["X"]) if arrays["X"].ndim else 0, path)
     labels = _labels(arrays, ids, path)
     modality, items = _items(arrays["X"], ids, path)
+    facts = {"source": str(path)}
+    if labels.values is not None:
+        unlabelled = int((labels.values.reshape(len(ids), -1) < 0).any(axis=1).sum())
+        if unlabelled:
+            facts["without a label"] = f"{unlabelled} of {len(ids)} items"
     return Dataset(
         name=str(path),
         modality=modality,
@@ -57,7 +63,7 @@ def read_npz(path: Path) -> Dataset:
         classes=labels.classes,
         labels=labels.values,
         test=_test(arrays, len(ids), path),
-        facts={"source": str(path)},
+        facts=facts,
     )
 
 
@@ -110,7 +116,7 @@ def _ids(arrays: dict[str, np.ndarray], n: int, path: Path) -> tuple[str, ...]:
     if "ids" not in arrays:
         return tuple(str(i) for i in range(n))
     _check_length(arrays["ids"], n, "ids", path)
-    return check_ids([str(item) for item in arrays["ids"].tolist()], str(path))
+    return check_ids([str(item).strip() for item in arrays["ids"].tolist()], str(path))
 
 
 def _check_length(array: np.ndarray, n: int, name: str, path: Path) -> None:
@@ -128,7 +134,9 @@ def _labels(arrays: dict[str, np.ndarray], ids: tuple[str, ...], path: Path) -> 
     _check_length(y, len(ids), "y", path)
     named = [str(name) for name in arrays["classes"].tolist()] if "classes" in arrays else None
     if y.ndim == 2 and y.dtype.kind in "iub" and np.isin(y, (-1, 0, 1)).all():
-        classes = tuple(named or (str(i) for i in range(y.shape[1])))
+        classes = tuple(
+            class_names(named, str(path)) if named else (str(i) for i in range(y.shape[1]))
+        )
         if len(classes) != y.shape[1]:
             raise BadInput(
                 f"{path}: {len(classes)} class names for {y.shape[1]} columns of y",
@@ -144,6 +152,14 @@ def _labels(arrays: dict[str, np.ndarray], ids: tuple[str, ...], path: Path) -> 
         )
     values = y.tolist()
     if named is None and y.dtype.kind == "i":
+        if set(values) in ({-1, 1}, {-1, 0, 1}):
+            raise BadInput(
+                f"{path}: y holds only {', '.join(map(str, sorted(set(values))))}, and -1 means "
+                "that an item has no label: is -1 a class here?",
+                "if it is, write the classes as strings, such as y.astype(str); if it is not, "
+                "write strings with '' where there is no label, or name the classes in an array "
+                "`classes`",
+            )
         values = [None if value == -1 else value for value in values]
     return encode_labels(values, ids, str(path), classes=named)
 

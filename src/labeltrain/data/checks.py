@@ -29,8 +29,43 @@ def some(values: Iterable[object]) -> str:
     return f"{text} and {more} more" if more > 0 else text
 
 
+def check_utf8(words: Iterable[str], owners: Sequence[object], where: str, what: str) -> None:
+    """Raise BadInput naming the owners of words that UTF-8 cannot hold (lone surrogates)."""
+    wrong = [owner for owner, word in zip(owners, words, strict=True) if not _is_utf8(word)]
+    if wrong:
+        raise BadInput(
+            f"{printable(where)}: the {what} of {some(wrong)} cannot be written as UTF-8",
+            "repair the characters (lone surrogates), or rename the files with UTF-8 names",
+        )
+
+
+def printable(text: str) -> str:
+    """Return text with what UTF-8 cannot hold written as an escape."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _is_utf8(word: str) -> bool:
+    if word.isascii():
+        return True
+    try:
+        word.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def check_ids(ids: Sequence[str], where: str) -> tuple[str, ...]:
-    """Return the ids as a tuple, or raise BadInput naming empty and repeated ones."""
+    """Return the ids as a tuple, or raise BadInput naming those that cannot serve.
+
+    An id is not empty, UTF-8, on one line, without tabs, and no other item's.
+    """
+    check_utf8(ids, [f"item {i}: {item}" for i, item in enumerate(ids)], where, "id")
+    broken = [item for item in ids if item and (item.splitlines() != [item] or "\t" in item)]
+    if broken:
+        raise BadInput(
+            f"{where}: the ids {some(broken)} contain a line break or a tab",
+            "write every id on one line, without tabs",
+        )
     empty = [position for position, item in enumerate(ids) if not item]
     if empty:
         raise BadInput(
@@ -76,7 +111,9 @@ def check_texts(texts: Sequence[object], ids: Sequence[str], where: str) -> list
             f"{where}: the text of items {some(empty)} is empty",
             "remove these items or fill in their text",
         )
-    return [str(text) for text in texts]
+    written = [str(text) for text in texts]
+    check_utf8(written, [f"item {item}" for item in ids], where, "text")
+    return written
 
 
 def missing_column(name: str, known: Sequence[str], where: str, option: str) -> BadInput:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
+import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from labeltrain.data.checks import some
+from labeltrain.data.checks import check_utf8, printable, some
 from labeltrain.data.dataset import Kind
 from labeltrain.errors import BadInput
 
@@ -36,7 +39,8 @@ def encode_labels(
     ----------
     values : sequence of length n
         str, int, bool, whole-number float, or None. "" and None mean: not labelled. Lists mean
-        multilabel: the classes that apply, possibly none.
+        multilabel: the classes that apply, possibly none. Strings are brought into the Unicode
+        normal form NFC, so that one name is one class however its accents are stored.
     ids : sequence of str
         Item ids, for messages.
     where : str
@@ -52,14 +56,15 @@ def encode_labels(
     Raises
     ------
     BadInput
-        A value is no class, such as 3.7 or an index beyond `classes`, or the labels are mostly
-        different fractions.
+        A value is no class, such as 3.7 or an index beyond `classes`, two class names are one
+        number ("1" and "1.0") or not UTF-8, or the labels are mostly different fractions.
 
     Examples
     --------
     >>> encode_labels(["10", "9", ""], ["a", "b", "c"], "demo").classes
     ('9', '10')
     """
+    classes = None if classes is None else class_names(classes, where)
     if any(isinstance(value, list | tuple | np.ndarray) for value in values):
         return _encode_lists(values, ids, where, classes)
     written = [_written(value, ids[i], where, classes) for i, value in enumerate(values)]
@@ -67,10 +72,25 @@ def encode_labels(
     if not present:
         return Labels()
     _refuse_measurements(written, present, where)
+    if classes is None:
+        _refuse_two_spellings(present, where)
     order = tuple(classes) if classes is not None else _ordered(present)
     index = {name: i for i, name in enumerate(order)}
     codes = [-1 if name is None else index[name] for name in written]
     return Labels("multiclass", order, np.array(codes, dtype=np.int64))
+
+
+def class_names(names: Sequence[str], where: str) -> tuple[str, ...]:
+    """Return given class names in the normal form NFC; refuse repeated and unwritable ones."""
+    check_utf8(names, [f"class {i}: {name}" for i, name in enumerate(names)], where, "name")
+    normal = tuple(unicodedata.normalize("NFC", name) for name in names)
+    repeated = sorted(name for name, times in Counter(normal).items() if times > 1)
+    if repeated:
+        raise BadInput(
+            f"{printable(where)}: the class names {some(repeated)} are given twice",
+            "give every class its own name",
+        )
+    return normal
 
 
 def _encode_lists(
@@ -91,6 +111,8 @@ def _encode_lists(
     present = {name for row in rows if row is not None for name in row}
     if not present:
         return Labels()
+    if classes is None:
+        _refuse_two_spellings(present, where)
     order = tuple(classes) if classes is not None else _ordered(present)
     index = {name: i for i, name in enumerate(order)}
     codes = np.zeros((len(rows), len(order)), dtype=np.int8)
@@ -109,7 +131,11 @@ def _written(value: Any, item: str, where: str, classes: Sequence[str] | None) -
     if classes is not None:
         return _from_index(value, item, where, classes)
     if isinstance(value, str):
-        return value.strip() or None
+        name = value.strip()
+        if not name.isascii():
+            check_utf8([name], [f"item {item}"], where, f"label {name!r}")
+            name = unicodedata.normalize("NFC", name)
+        return name or None
     if isinstance(value, bool | np.bool_ | int | np.integer):
         return str(value)
     if isinstance(value, float | np.floating) and float(value).is_integer():
@@ -121,8 +147,8 @@ def _written(value: Any, item: str, where: str, classes: Sequence[str] | None) -
 
 
 def _from_index(value: Any, item: str, where: str, classes: Sequence[str]) -> str | None:
-    if isinstance(value, str) and value in classes:
-        return value
+    if isinstance(value, str) and unicodedata.normalize("NFC", value) in classes:
+        return unicodedata.normalize("NFC", value)
     whole = isinstance(value, int | np.integer) or (
         isinstance(value, float | np.floating) and float(value).is_integer()
     )
@@ -147,6 +173,20 @@ def _refuse_measurements(written: Sequence[str | None], present: set[str], where
             f"{where}: the labels are mostly different numbers, such as {examples}",
             "labels are classes; name another label_column, or sort the numbers into classes",
         )
+
+
+def _refuse_two_spellings(present: set[str], where: str) -> None:
+    """Raise if one whole number is written in two ways, such as 1 and 1.0."""
+    spelling: dict[str, str] = {}
+    for name in sorted(present):
+        whole = re.fullmatch(r"([+-]?[0-9]+)(\.0*)?", name)
+        first = spelling.setdefault(whole[1], name) if whole else name
+        if first != name:
+            raise BadInput(
+                f"{where}: the labels {first!r} and {name!r} are the same number: one class or "
+                "two?",
+                f"write {first!r} everywhere, or give the classes different names",
+            )
 
 
 def _ordered(names: set[str]) -> tuple[str, ...]:

@@ -204,6 +204,11 @@ def _decode(path: Path, encoding: str) -> str:
     except LookupError as error:
         raise BadInput(f"unknown encoding {encoding!r}", "try utf-8, latin-1 or cp1252") from error
     except UnicodeDecodeError as error:
+        if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise BadInput(
+                f"{path} is UTF-16, not {encoding}",
+                "save the file again as UTF-8, or set the option encoding to utf-16",
+            ) from error
         offset = error.start + (3 if content.startswith(b"\xef\xbb\xbf") else 0)
         line = content.count(b"\n", 0, offset) + 1
         raise BadInput(

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from labeltrain.data.checks import check_ids, check_texts, missing_column, some
+from labeltrain.data.checks import check_ids, check_texts, check_utf8, missing_column, some
 from labeltrain.data.dataset import Dataset
 from labeltrain.data.images import SUFFIXES, check_headers
 from labeltrain.data.labels import Labels, encode_labels
@@ -72,6 +72,8 @@ def from_columns(source: Columns, roles: Roles) -> Dataset:
         raise BadInput(
             "more than one of text_column, image_column and columns is given", "give one of them"
         )
+    names = list(source.values)
+    check_utf8(names, [f"column {name}" for name in names], source.where, "name")
     _check_named(source, roles)
     roles = replace(
         roles,
@@ -79,6 +81,7 @@ def from_columns(source: Columns, roles: Roles) -> Dataset:
         id_column=_find(source, roles.id_column, ID_NAMES),
         split_column=_find(source, roles.split_column, ("split",)),
     )
+    _refuse_leaks(source, roles)
     ids = _ids(source, roles.id_column)
     test = _test(source, roles.split_column)
     others = _others(source, roles)
@@ -139,8 +142,25 @@ def _find(source: Columns, given: str | None, usual: Sequence[str]) -> str:
     return found[0] if found else ""
 
 
+def _refuse_leaks(source: Columns, roles: Roles) -> None:
+    """Refuse to learn from the label, the id or the split: it would give the answer away."""
+    for role in ("label_column", "id_column", "split_column"):
+        name = getattr(roles, role)
+        for option in ("text_column", "image_column", "columns"):
+            given = getattr(roles, option) or ()
+            if name and name in ([given] if isinstance(given, str) else given):
+                raise BadInput(
+                    f"{source.where}: the column {name!r} is the {role.partition('_')[0]} "
+                    f"({role}), and {option} makes it a feature too",
+                    f"leave it out of {option}; or, if it is not the {role.partition('_')[0]}, "
+                    f"name another {role}, or set {role} to ''",
+                )
+
+
 def _others(source: Columns, roles: Roles) -> list[str]:
     taken = {roles.label_column, roles.id_column, roles.split_column}
+    # "" says that there are no labels to use; a column of labels is still no feature.
+    taken |= {n for n in source.values if roles.label_column == "" and n.lower() in LABEL_NAMES}
     return [name for name in source.values if name not in taken]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from labeltrain.data.checks import some
+from labeltrain.data.checks import check_utf8, some
 from labeltrain.errors import BadInput
 
 _MISSING_NUMBERS = frozenset({"", "na", "n/a", "nan", "null", "none"})
@@ -104,6 +104,7 @@ def typed_column(values: Sequence[Any], name: str, ids: Sequence[str], where: st
             )
         return column
     words = ["" if value is None else str(value).strip() for value in values]
+    check_utf8(words, [f"item {item}" for item in ids], where, f"cell in column {name!r}")
     return np.array(words, dtype=object)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -14,6 +15,9 @@ from labeltrain.errors import BadInput
 
 #: A categorical column gets one feature for each of its most frequent values, at most this many.
 MOST_CATEGORIES = 100
+
+#: Columns of features whose standard deviations differ by more than this factor are warned of.
+MOST_SPREAD = 1000.0
 
 
 class RawEncoder(Encoder):
@@ -56,7 +60,34 @@ class RawEncoder(Encoder):
             )
         if items.dtype == np.uint8 and items.ndim > 2:
             return items.reshape(len(items), -1).astype(np.float32) / np.float32(255)
-        return np.ascontiguousarray(items, dtype=np.float32)
+        features = np.ascontiguousarray(items, dtype=np.float32)
+        if features.ndim == 2:
+            _warn_of_scales(features)
+        return features
+
+
+def _warn_of_scales(features: np.ndarray) -> None:
+    """Warn if some columns are so much wider than others that they alone decide distances."""
+    deviations = np.zeros(features.shape[1])
+    for first in range(0, features.shape[1], 64):  # blocks keep the float64 copies small
+        block = features[:, first : first + 64].astype(np.float64)
+        deviation = block.std(axis=0)
+        # A column that varies only by rounding is constant.
+        constant = deviation <= 1e-6 * np.abs(block).max(axis=0, initial=0.0)
+        deviations[first : first + 64] = np.where(constant, 0.0, deviation)
+    varying = np.flatnonzero(deviations)
+    if len(varying) < 2:
+        return
+    low = int(varying[deviations[varying].argmin()])
+    high = int(varying[deviations[varying].argmax()])
+    if deviations[high] > MOST_SPREAD * deviations[low]:
+        warnings.warn(
+            f"the features are on very different scales: column {high} has the standard deviation "
+            f"{deviations[high]:.3g}, column {low} {deviations[low]:.3g}; the widest columns "
+            "decide almost alone. Standardise the columns (subtract the mean, divide by the standard "
+            "deviation) before saving them",
+            stacklevel=3,
+        )
 
 
 def _table_features(table: Table) -> np.ndarray:

@@ -30,7 +30,7 @@ _REGISTRY: dict[str, _Entry] = {
         RawEncoder,
         ("features", "table", "image"),
         (),
-        "features as they are, pixels, or standardised and one-hot columns of a table",
+        "features as they are, arrays of pixels (not image files), columns of a table",
     ),
     "minilm": _Entry(
         minilm,

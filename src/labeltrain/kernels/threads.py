@@ -13,6 +13,9 @@ _limit: ContextVar[int | None] = ContextVar("threads", default=None)
 @contextlib.contextmanager
 def limited_threads(threads: int) -> Iterator[None]:
     """Run with that many threads in BLAS and OpenMP, and in torch where it is used inside."""
+    # Only libraries that are loaded already can be limited, and these are what a fit needs.
+    import sklearn.cluster
+    import sklearn.linear_model  # noqa: F401
     from threadpoolctl import threadpool_limits
 
     token = _limit.set(threads)

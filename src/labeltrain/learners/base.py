@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from labeltrain.errors import MissingNeed
 from labeltrain.needs import Need
 
 
@@ -86,7 +87,11 @@ class Model(ABC):
     @property
     def head(self) -> tuple[np.ndarray, np.ndarray]:
         """Weights (C, h) and bias (C,) that act on :meth:`hidden`."""
-        raise NotImplementedError
+        raise MissingNeed(f"the model {self.name!r} has no head", "choose another learner")
+
+    def committee(self, features: np.ndarray) -> np.ndarray:
+        """Return probabilities of several models, float64 (S, k, C)."""
+        raise MissingNeed(f"the model {self.name!r} is no committee", "choose another learner")
 
     @abstractmethod
     def arrays(self) -> dict[str, np.ndarray]:

@@ -64,7 +64,26 @@ def make(name: str, parameters: Mapping[str, Any] | None = None) -> Learner:
     given = dict(parameters or {})
     known = list(inspect.signature(cls).parameters)
     refuse_unknown_parameters(f"learner {name!r}", given, known)
-    return cls(**given)
+    try:
+        return cls(**given)
+    except BadInput:
+        raise
+    except (TypeError, ValueError, OverflowError) as error:
+        raise BadInput(
+            f"learner {name!r}: {_blamed(cls, given)} cannot be used: {error}",
+            "docs/learners.md says what each parameter takes",
+        ) from error
+
+
+def _blamed(cls: type[Learner], given: Mapping[str, Any]) -> str:
+    """Write out the parameters that fail on their own; all of them if none does."""
+    wrong = []
+    for key, value in given.items():
+        try:
+            cls(**{key: value})
+        except (TypeError, ValueError, OverflowError):
+            wrong.append(key)
+    return ", ".join(f"{key}={given[key]!r}" for key in wrong or given) or "its defaults"
 
 
 def describe() -> list[dict[str, Any]]:

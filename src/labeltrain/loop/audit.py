@@ -77,6 +77,36 @@ def next_checkpoint(measured_at: int | None) -> int:
     return max(math.ceil(measured_at * GROWTH), measured_at + 1)
 
 
+def questions_until(share: float, asked: int) -> int:
+    """Return about how many questions it takes until `asked` of them are the audit's.
+
+    Examples
+    --------
+    >>> from labeltrain.loop.audit import questions_until
+    >>> questions_until(0.1, 30)
+    300
+    """
+    return math.ceil(asked / share - 1e-9)
+
+
+def smallest_share(candidates: int) -> float | None:
+    """Return the smallest share, in hundredths, that sets enough aside for a first measurement.
+
+    None when so few items are none even with the largest share; never less than 0.1, because
+    with less the first measurement comes late.
+
+    Examples
+    --------
+    >>> from labeltrain.loop.audit import smallest_share
+    >>> smallest_share(120), smallest_share(10_000), smallest_share(20)
+    (0.25, 0.1, None)
+    """
+    for hundredths in range(10, 91):
+        if math.ceil(hundredths / 100 * candidates) >= FIRST:
+            return hundredths / 100
+    return None
+
+
 @dataclass(frozen=True)
 class Measurement:
     """An audited score.

@@ -15,7 +15,7 @@ def model_sources(
     learner: Learner,
     model: Model,
     features: np.ndarray,
-    probabilities: Callable[[], np.ndarray],
+    probabilities: np.ndarray | Callable[[], np.ndarray],
     out_of_fold: Callable[[], np.ndarray],
 ) -> dict[str, Any]:
     """Return the view's sources that `learner` declares to give, each computed on first use."""
@@ -25,5 +25,6 @@ def model_sources(
         Need.HEAD: lambda: model.head,
         Need.PREDICT: model.predict_proba,
         Need.OUT_OF_FOLD: out_of_fold,
+        Need.COMMITTEE: lambda: model.committee(features),
     }
     return {need: source for need, source in offered.items() if need in learner.gives}

@@ -69,8 +69,10 @@ class State:
                     Past(position, body["round"], answer, pick.get("note"), body["strategy"])
                 )
                 if answer is SKIPPED:
-                    self.skipped.add(position)
+                    if position not in self.answers:  # a re-ask that is skipped changes nothing
+                        self.skipped.add(position)
                 else:
+                    self.skipped.discard(position)
                     self.answers[position] = answer
                     self.label_rounds[position] = body["round"]
                 cost = float(pick.get("cost", 1.0))

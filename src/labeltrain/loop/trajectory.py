@@ -216,7 +216,8 @@ class Trajectory:
             if costs is not None:
                 pick["cost"] = float(costs[position])
             rows.append(pick)
-        exhausted = len(rows) == 0 or len(rows) == len(view.candidates)
+        fresh = len({r["position"] for r in rows} - state.answers.keys())
+        exhausted = len(rows) == 0 or fresh == len(view.candidates)
         event = Event(
             self.run_name,
             "picked",
@@ -251,12 +252,15 @@ class Trajectory:
         state, pool = self.state, self.pool
         sources: dict[str, Any] = {**pool.extra, "embeddings": pool.features}
         if state.round > 0:
+            # Nothing here may lead back to the oracle: arrays and closures over what is known.
+            learner, training = self.learner, self._training()
+            rng = stream(self.plan.seed, "out of fold", state.round)
             sources |= model_sources(
-                self.learner,
+                learner,
                 self._current_model(),
                 pool.features,
-                self._pool_probabilities,
-                self._out_of_fold,
+                self._pool_probabilities(),
+                lambda: out_of_fold(learner, training, rng),
             )
         return PoolView(
             len(pool),
@@ -295,10 +299,6 @@ class Trajectory:
         if self._probabilities is None:
             self._probabilities = self._current_model().predict_proba(self.pool.features)
         return self._probabilities
-
-    def _out_of_fold(self) -> np.ndarray:
-        rng = stream(self.plan.seed, "out of fold", self.state.round)
-        return out_of_fold(self.learner, self._training(), rng)
 
     # -- learning ------------------------------------------------------------------------------
 

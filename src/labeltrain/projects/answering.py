@@ -7,6 +7,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from typing import Any
 
 from labeltrain.errors import BadInput, nearest
@@ -15,6 +16,7 @@ from labeltrain.projects.state import LABELLED, SKIPPED, WITHDRAWN, ProjectState
 
 SKIP_WORDS = ("skip", "don't know", "dont know", "do not know", "?", "unsure")
 WITHDRAW_WORDS = ("withdraw", "withdrawn", "(withdraw)")
+NEAR = 0.85  # a new class this similar to another is likely a spelling mistake
 SUGGEST_AMONG = 20_000  # looking for a similar id among more would take seconds
 
 
@@ -188,6 +190,31 @@ def _unknown_ids(rows: Sequence[Row], positions: Mapping[str, int], where: str) 
         (f"did you mean {close!r}? " if close else "")
         + "nothing was taken in; use the ids of the file that `next` wrote",
     )
+
+
+def near_misses(new: Sequence[str], classes: Sequence[str]) -> list[tuple[str, str]]:
+    """Return new classes that may be spelling mistakes, each with the class it is close to.
+
+    Names that differ in their digits only ("level 1", "level 2") are meant to.
+    """
+    found = []
+    known = {name: _folded(name) for name in classes}
+    for name in new:
+        text = _folded(name)
+        ratios = {
+            other: SequenceMatcher(None, text, spelt).ratio()
+            for other, spelt in known.items()
+            if _undigited(spelt) != _undigited(text)
+        }
+        nearest_one = max(ratios, key=ratios.__getitem__, default=None)
+        if nearest_one is not None and ratios[nearest_one] >= NEAR:
+            found.append((name, nearest_one))
+        known[name] = text
+    return found
+
+
+def _undigited(text: str) -> str:
+    return re.sub("[0-9]+", "", text)
 
 
 def _blank(value: Any) -> bool:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from labeltrain.kernels.threads import limited_threads
 from labeltrain.loop import audit
 from labeltrain.loop.checks import checked, refuse_unmet_needs
 from labeltrain.loop.out_of_fold import out_of_fold
 from labeltrain.loop.sources import model_sources
 from labeltrain.projects.state import ProjectState
-from labeltrain.projects.training import training_set
+from labeltrain.projects.training import THREADS, training_set
 from labeltrain.rng import stream
 from labeltrain.store import Event
 from labeltrain.strategies import registry as strategies
@@ -20,6 +22,7 @@ from labeltrain.strategies.base import Need, Round, Strategy
 from labeltrain.strategies.view import PoolView
 
 if TYPE_CHECKING:
+    from labeltrain.learners import Model
     from labeltrain.projects.project import Project
 
 COLD_START = "clusters"
@@ -43,12 +46,8 @@ def choose(project: Project, count: int, strategy: str) -> tuple[Event | None, l
     candidates = free_positions(state, len(project.items.ids))
     turns = audit_turns(state, project.spec["audit_share"], count, len(candidates))
     # An answer that was volunteered counts from now on; the others are asked.
-    volunteered = [
-        _pick(project, p, "audit", "drawn at random") for p in turns if _answered(state, p)
-    ]
-    picks = [
-        _pick(project, p, "audit", "drawn at random") for p in turns if not _answered(state, p)
-    ]
+    volunteered = [_pick(project, p, "audit", "drawn at random") for p in turns if p in state.votes]
+    picks = [_pick(project, p, "audit", "drawn at random") for p in turns if p not in state.votes]
     wanted = min(count - len(picks), len(candidates))
     used = chosen
     if wanted > 0:
@@ -70,7 +69,7 @@ def free_positions(state: ProjectState, n: int) -> np.ndarray:
     """Return the items a strategy may pick: not answered, not asked, not set aside."""
     free = np.ones(n, dtype=bool)
     free[state.audit_order] = False
-    free[[p for p, votes in state.votes.items() if votes]] = False
+    free[list(state.votes)] = False
     free[state.pending] = False
     return np.flatnonzero(free)
 
@@ -78,24 +77,40 @@ def free_positions(state: ProjectState, n: int) -> np.ndarray:
 def audit_turns(state: ProjectState, share: float, count: int, candidates: int) -> list[int]:
     """Return the audit items whose turn comes with the next `count` questions.
 
-    They come strictly in the order drawn at the start. Once the strategy has nothing left to pick
-    from, all questions are the audit's.
+    Those whose answer was withdrawn come first: their turn has been. The others come strictly in
+    the order drawn at the start. Once the strategy has nothing left to pick from, all questions
+    are the audit's.
     """
+    again = [p for p in state.audit_order if p in state.returned]
     waiting = [p for p in state.audit_order if p not in state.asked]
-    wanted = audit.due(share, len(state.asked) + count, state.audit_asked, len(waiting))
-    turns: list[int] = []
-    questions = 0
+    standing = state.audit_asked - len(again)
+    wanted = audit.due(share, state.questions + count, standing, len(again) + len(waiting))
+    turns = again[:count]
+    questions = len(turns)
     for position in waiting:
         short = questions + candidates < count  # the strategy cannot fill the batch
         if questions == count or (len(turns) >= wanted and not short):
             break
         turns.append(position)
-        questions += not _answered(state, position)
+        questions += position not in state.votes
     return turns
 
 
-def _answered(state: ProjectState, position: int) -> bool:
-    return bool(state.votes.get(position))
+class _Late:
+    """The project's model, fitted when a strategy first looks: some never do."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+
+    def predict_proba(self, features: np.ndarray) -> np.ndarray:
+        return self._project.fitted().predict_proba(features)
+
+    def hidden(self, features: np.ndarray) -> np.ndarray:
+        return self._project.fitted().hidden(features)
+
+    @property
+    def head(self) -> Any:
+        return self._project.fitted().head
 
 
 def _select(
@@ -119,16 +134,17 @@ def _select(
             Need.EMBEDDINGS: features,
             **model_sources(
                 learner,
-                project.fitted(),
+                cast("Model", _Late(project)),
                 features,
                 lambda: project.fitted().predict_proba(features),
                 lambda: out_of_fold(learner, training, stream(seed, "out of fold", number)),
             ),
         },
     )
-    picks = checked(
-        chosen.select(view, count, stream(seed, "select", number)), view, count, chosen.name
-    )
+    # A strategy that looks at nothing computes nothing that threads could change.
+    with limited_threads(THREADS) if chosen.needs else nullcontext():
+        found = chosen.select(view, count, stream(seed, "select", number))
+    picks = checked(found, view, count, chosen.name)
     return chosen, [
         _pick(project, int(p), chosen.name, why, float(s) if np.isfinite(s) else None, note)
         for p, s, why, note in zip(

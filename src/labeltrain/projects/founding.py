@@ -22,6 +22,7 @@ from labeltrain.loop.checks import refuse_unmet_needs
 from labeltrain.projects.content import encode
 from labeltrain.projects.items import write_items
 from labeltrain.projects.state import LABELLED
+from labeltrain.projects.words import many
 from labeltrain.rng import stream
 from labeltrain.store import Event, Ledger, Workspace
 from labeltrain.store.workspace import LEDGER
@@ -154,7 +155,7 @@ def _known_answers(dataset: Dataset, names: Sequence[str]) -> list[dict[str, Any
         close = nearest(worst[0][0], names)
         raise BadInput(
             f"{dataset.name} holds labels that are no class given: "
-            + ", ".join(f"{label!r} ({count} items)" for label, count in worst),
+            + ", ".join(f"{label!r} ({many(count, 'item')})" for label, count in worst),
             (f"did you mean {close!r}? " if close else "")
             + "correct the data, add these classes, or leave the classes out",
         )

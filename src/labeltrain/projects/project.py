@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from labeltrain.data import Dataset
-from labeltrain.errors import BadInput, LabelTrainError, StoreDamaged
+from labeltrain.errors import BadInput, LabelTrainError, StoreDamaged, unknown_name
 from labeltrain.learners import Learner, Model
 from labeltrain.learners import registry as learners
 from labeltrain.projects import measuring
-from labeltrain.projects.answering import Row, interpret, to_store
+from labeltrain.projects.answering import Row, interpret, near_misses, to_store
 from labeltrain.projects.asking import choose, question
 from labeltrain.projects.content import load_features, load_items
 from labeltrain.projects.files import read_rows
@@ -26,6 +27,7 @@ from labeltrain.projects.model import SavedModel
 from labeltrain.projects.results import answers_in_force, predictions
 from labeltrain.projects.state import ProjectState
 from labeltrain.projects.training import fit, temperature
+from labeltrain.projects.words import many
 from labeltrain.store import Event, Workspace
 
 
@@ -188,7 +190,7 @@ class Project:
         return self._questions(asked)
 
     def reissue(self) -> list[dict[str, Any]]:
-        """Return the rows that were handed out and not answered yet, in the order asked."""
+        """Return the rows that were handed out and wait for an answer, in the order asked."""
         return self._questions(self.state.pending)
 
     def tell(
@@ -207,8 +209,9 @@ class Project:
         ----------
         answers : path or mapping
             A file with the columns ``id`` and ``label`` (and ``annotator``), or id to label.
-            ``skip`` and ``don't know`` are answers; ``withdraw`` takes an answer back; an empty
-            label means not answered yet. Telling the same again changes nothing.
+            ``skip`` and ``don't know`` are answers; ``withdraw`` takes an answer back, and with
+            none left the item may be asked again; an empty label means not answered yet.
+            Telling the same again changes nothing.
         annotator : str
             Who answered, where the file does not say.
         add_classes : bool
@@ -245,13 +248,49 @@ class Project:
         events = [Event("", "classes", {"added": new})] if new else []
         if stored:
             events.append(Event("", "answered", {"answers": stored, "source": source}))
+        before = list(self.state.classes)
         self._append(*events)
+        for mistake, other in near_misses(new, before):
+            warnings.warn(
+                f"the new class {mistake!r} is spelt almost like {other!r}; if it is a mistake, "
+                f"correct the file, tell it again, and drop the class: "
+                f"labeltrain project drop-class {self.folder} {shlex.quote(mistake)}",
+                stacklevel=2,
+            )
         try:
             self._measure_if_due()
         except LabelTrainError as error:
             # The answers are safe; nobody should have to tell them again.
             warnings.warn(f"the answers are kept, but not measured: {error}", stacklevel=2)
         return counts
+
+    def drop_class(self, name: str) -> None:
+        """Take back a class that was added by mistake.
+
+        Raises
+        ------
+        BadInput
+            There is no such class, an answer in force uses it, or fewer than two would be left.
+        """
+        self._refuse_unless_mine()
+        classes = self.state.classes
+        if name not in classes:
+            raise unknown_name("class", name, classes)
+        used = {
+            self.items.ids[position]: vote.annotator
+            for position, votes in self.state.votes.items()
+            for vote in votes.values()
+            if vote.label == name
+        }
+        if used:
+            shown = ", ".join(repr(i) for i in list(used)[:5]) + (", ..." if len(used) > 5 else "")
+            raise BadInput(
+                f"class {name!r} is the answer to {many(len(used), 'item')}: {shown}",
+                "tell another class for them, or withdraw these answers, first",
+            )
+        if len(classes) <= 2:
+            raise BadInput(f"{name!r} is one of two classes", "a project has at least two")
+        self._append(Event("", "classes", {"added": [], "removed": [name]}))
 
     # -- what comes out ------------------------------------------------------------------------
 

@@ -35,6 +35,9 @@ class ProjectState:
         Position to annotator to latest answer; withdrawn answers are gone.
     asked : dict of int to dict
         Position to the pick as it was stored (round, strategy, score, note).
+    returned : set of int
+        Positions asked whose last answer was withdrawn: they wait for a new question, not for
+        an answer.
     audit_order : list of int
         Items set aside for the audit, in the order in which their turn comes.
     audit_set : frozenset of int
@@ -54,6 +57,7 @@ class ProjectState:
     classes: list[str] = field(default_factory=list)
     votes: dict[int, dict[str, Vote]] = field(default_factory=dict)
     asked: dict[int, dict[str, Any]] = field(default_factory=dict)
+    returned: set[int] = field(default_factory=set)
     audit_order: list[int] = field(default_factory=list)
     audit_set: frozenset[int] = frozenset()
     rounds: int = 0
@@ -76,6 +80,8 @@ class ProjectState:
         body = event.body
         if event.kind == "classes":
             self.classes += body["added"]
+            dropped = body.get("removed", [])
+            self.classes = [name for name in self.classes if name not in dropped]
         elif event.kind == "reserved":
             self.audit_order = [int(p) for p in body["positions"]]
             self.audit_set = frozenset(self.audit_order)
@@ -84,7 +90,10 @@ class ProjectState:
         elif event.kind == "opened":
             self.rounds = body["round"] + 1
             for pick in body["picks"]:
-                self.asked[int(pick["position"])] = {**pick, "round": body["round"]}
+                position = int(pick["position"])
+                self.asked.pop(position, None)  # asked again: now it is the latest
+                self.returned.discard(position)
+                self.asked[position] = {**pick, "round": body["round"]}
         elif event.kind == "answered":
             for answer in body["answers"]:
                 self._answer(answer)
@@ -94,14 +103,24 @@ class ProjectState:
 
     def _answer(self, answer: dict[str, Any]) -> None:
         position, annotator = int(answer["position"]), answer["annotator"]
-        held = self.votes.setdefault(position, {})
         self.answers += 1
         if answer["what"] == WITHDRAWN:
-            held.pop(annotator, None)
+            self._withdraw(position, annotator)
             return
+        held = self.votes.setdefault(position, {})
+        self.returned.discard(position)
         label = answer["label"] if answer["what"] == LABELLED else None
         held[annotator] = Vote(annotator, label, self.answers)
         self.first_round.setdefault(position, self.rounds)
+
+    def _withdraw(self, position: int, annotator: str) -> None:
+        held = self.votes.get(position, {})
+        if held.pop(annotator, None) is None or held:
+            return
+        # Nobody's answer is left: as if it had never been given.
+        del self.votes[position], self.first_round[position]
+        if position in self.asked:
+            self.returned.add(position)
 
     def label(self, position: int) -> str | None:
         """Return the label in force: the majority of the annotators, the latest on a tie."""
@@ -134,8 +153,13 @@ class ProjectState:
 
     @property
     def pending(self) -> list[int]:
-        """Positions asked and without an answer in force, in the order asked."""
-        return [p for p in self.asked if not self.votes.get(p)]
+        """Positions that wait for an answer, in the order asked."""
+        return [p for p in self.asked if p not in self.votes and p not in self.returned]
+
+    @property
+    def questions(self) -> int:
+        """Questions asked, without those that went back to the pool."""
+        return len(self.asked) - len(self.returned)
 
     def is_audit(self, position: int) -> bool:
         """Return True for an item that is set aside for the audit."""
@@ -171,11 +195,11 @@ class ProjectState:
         return any(self.label(p) != label for p, label in self.measured_labels.items())
 
     def history(self) -> list[Past]:
-        """Return the picks so far as strategies see them, audit questions left out."""
+        """Return the picks so far as strategies see them: not the audit's, none withdrawn."""
         number = {c: i for i, c in enumerate(self.classes)}
         past = []
         for position, pick in self.asked.items():
-            if position in self.audit_set:
+            if position in self.audit_set or position in self.returned:
                 continue
             label = self.label(position)
             answer = None if label is None else number[label]

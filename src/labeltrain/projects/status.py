@@ -11,7 +11,7 @@ from labeltrain.loop import audit
 from labeltrain.metrics import krippendorff_alpha, pairwise_agreement
 from labeltrain.projects import measuring
 from labeltrain.projects.founding import IMPORTED
-from labeltrain.projects.state import ProjectState
+from labeltrain.projects.words import many
 from labeltrain.store import Event
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def status(project: Project) -> dict[str, Any]:
         "open": len(state.pending),
         "skipped": sum(1 for p in state.votes if state.skipped(p)),
         "classes": {c: counts.get(c, 0) for c in state.classes},
-        "audit": {"share": project.spec["audit_share"], **_audit(state)},
+        "audit": {"share": project.spec["audit_share"], **_audit(project)},
         "agreement": {
             "items": sum(1 for n in people.values() if n > 1),
             "disputed": sum(1 for p, n in people.items() if n > 1 and state.disputed(p)),
@@ -53,7 +53,8 @@ def status(project: Project) -> dict[str, Any]:
     }
 
 
-def _audit(state: ProjectState) -> dict[str, Any]:
+def _audit(project: Project) -> dict[str, Any]:
+    state = project.state
     labels = len(state.audited())
     latest = state.measurements[-1] if state.measurements else None
     next_at = audit.next_checkpoint(latest["labels"] if latest else None)
@@ -61,6 +62,9 @@ def _audit(state: ProjectState) -> dict[str, Any]:
         latest = None  # so many answers were withdrawn that nothing is known any more
         next_at = audit.FIRST
     skipped = sum(1 for p in state.audit_order if p in state.asked and state.skipped(p))
+    # None: the audit items that are left cannot reach it.
+    reached = next_at if next_at <= len(state.audit_order) - skipped else None
+    first = latest is None
     return {
         "reserved": len(state.audit_order),
         "asked": state.audit_asked,
@@ -71,10 +75,29 @@ def _audit(state: ProjectState) -> dict[str, Any]:
         "high": latest["high"] if latest else None,
         "measured_on": latest["labels"] if latest else None,
         "measured_at_training_labels": latest["training_labels"] if latest else None,
-        # None: the audit items that are left cannot reach it.
-        "next_at": next_at if next_at <= len(state.audit_order) - skipped else None,
+        "next_at": reached,
+        "labels_to_first": _labels_to_first(project) if first and reached else None,
+        "smallest_share": _smallest_share(project) if first and not reached else None,
         "due": measuring.is_due(state),
     }
+
+
+def _labels_to_first(project: Project) -> int:
+    """Return about how many more labels it takes until the first measurement."""
+    state, share = project.state, project.spec["audit_share"]
+    missing = max(0, audit.FIRST - len(state.audited()))
+    on_the_way = sum(1 for p in state.audit_order if p in state.asked and p not in state.votes)
+    turns = state.audit_asked + max(0, missing - on_the_way)
+    answered = sum(1 for p in state.asked if p in state.votes)
+    more = max(missing, audit.questions_until(share, turns) - answered)
+    # Once the strategy has nothing left to pick, all questions are the audit's.
+    return min(more, len(project.items.ids) - len(state.votes))
+
+
+def _smallest_share(project: Project) -> float | None:
+    """Return the share with which a project on these items would be measured."""
+    known = sum(1 for votes in project.state.votes.values() if IMPORTED in votes)
+    return audit.smallest_share(len(project.items.ids) - known)
 
 
 def history(events: Iterable[Event]) -> list[dict[str, Any]]:
@@ -96,15 +119,20 @@ def _sentence(event: Event) -> str:
             f"project on {body['name']}: {body['encoder']}, {body['learner']}, {body['strategy']}"
         )
     if event.kind == "classes":
-        return f"classes: {', '.join(body['added'])}"
+        dropped = body.get("removed")
+        return (
+            f"class dropped: {', '.join(dropped)}"
+            if dropped
+            else (f"classes: {', '.join(body['added'])}")
+        )
     if event.kind == "reserved":
-        return f"{len(body['positions'])} items set aside for the audit"
+        return f"{many(len(body['positions']), 'item')} set aside for the audit"
     if event.kind == "encoded":
         return f"items encoded in {body['seconds']:.1f} s"
     if event.kind == "opened":
         picked = Counter(p["strategy"] for p in body["picks"])
         parts = ", ".join(f"{n} by {s}" for s, n in sorted(picked.items()))
-        return f"round {body['round'] + 1}: {len(body['picks'])} items chosen ({parts})"
+        return f"round {body['round'] + 1}: {many(len(body['picks']), 'item')} chosen ({parts})"
     if event.kind == "answered":
         effects = Counter(a["effect"] for a in body["answers"])
         parts = ", ".join(f"{n} {e}" for e, n in sorted(effects.items()))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from labeltrain.kernels.threads import limited_threads
 from labeltrain.learners import Model, Training
 from labeltrain.loop import audit
 from labeltrain.loop.out_of_fold import out_of_fold
@@ -15,6 +16,7 @@ from labeltrain.rng import stream
 if TYPE_CHECKING:
     from labeltrain.projects.project import Project
 
+THREADS = 1  # the last bits of a fit, and so the picks, depend on it
 CALIBRATE_FROM = 20  # labels below which a temperature would be fitted to noise
 
 
@@ -39,7 +41,8 @@ def fit(project: Project) -> Model:
     """Fit from scratch: the model is a function of the labels in force alone."""
     training = training_set(project)
     rng = stream(project.spec["seed"], "fit", len(training.labelled))
-    return project.learner().fit(training, rng)
+    with limited_threads(THREADS):
+        return project.learner().fit(training, rng)
 
 
 def temperature(project: Project, model: Model) -> float:
@@ -57,5 +60,7 @@ def temperature(project: Project, model: Model) -> float:
     training = training_set(project)
     if len(training.labels) >= CALIBRATE_FROM and len(np.unique(training.labels)) > 1:
         rng = stream(project.spec["seed"], "calibrate", len(training.labels))
-        return fit_temperature(out_of_fold(project.learner(), training, rng), training.labels)
+        with limited_threads(THREADS):
+            held_out = out_of_fold(project.learner(), training, rng)
+        return fit_temperature(held_out, training.labels)
     return 1.0

@@ -193,7 +193,7 @@ def headline(summary: ExperimentSummary) -> str:
     others = sum(not s.is_baseline for s in summary.strategies)
     if others > 1:
         sentence += (
-            f" {top.name} has the largest area of {others} strategies on these same seeds: "
+            f" {top.name} has the largest area of the {others} on these same seeds: "
             "confirm it on fresh ones."
         )
     return sentence + split

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 from pathlib import Path
@@ -56,9 +57,19 @@ def flush_directory(folder: Path) -> None:
         os.close(handle)
 
 
+_FULL = "free some disk space, and run the same command again"
+_REMEDIES = {
+    errno.EFBIG: _FULL,
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.ENOENT: "check the path",
+    errno.ENOTDIR: "check the path: a part of it is a file",
+}
+
+
 def unwritable(path: Path, error: OSError) -> StoreUnwritable:
     """Build the error for a file that cannot be written."""
     return StoreUnwritable(
         f"cannot write {path}: {error.strerror or error}",
-        "free some disk space" if error.errno in (27, 28, 122) else "make its directory writable",
+        _REMEDIES.get(error.errno or 0, "make its directory writable"),
     )

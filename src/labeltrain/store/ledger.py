@@ -224,10 +224,35 @@ class Ledger:
             raise StoreDamaged(f"{self.path} is damaged: {bad}", remedy)
 
     def salvage(self) -> list[Event]:
-        """Return the events before the first damaged one."""
-        good: list[Event] = []
-        _walk(self._db, keep=good)
-        return good
+        """Return the intact events: of a project all, of a study those before the first damage."""
+        before: list[Event] = []
+        _walk(self._db, keep=before)
+        if not before or before[0].kind != "project":
+            return before
+        intact: list[Event] = []
+        previous = (0, GENESIS)
+        seq = 0
+        try:
+            last = self._db.execute("SELECT max(seq) FROM events").fetchone()[0] or 0
+        except sqlite3.DatabaseError:
+            return before
+        # Row by row: one that cannot be read must not hide those after it.
+        while seq < last:
+            seq += 1
+            try:
+                row = self._db.execute(
+                    "SELECT run, kind, time, body, digest FROM events WHERE seq = ?", (seq,)
+                ).fetchone()
+                if row is None:
+                    continue
+                run, kind, when, body, digest = row
+                chained = previous[0] == seq - 1
+                if not chained or digest == _digest(previous[1], seq, run, kind, when, body):
+                    intact.append(Event(run, kind, json.loads(body), seq, when))
+                previous = (seq, str(digest))
+            except (sqlite3.DatabaseError, UnicodeDecodeError, ValueError, TypeError):
+                continue
+        return intact
 
     def close(self) -> None:
         """Fold the write-ahead log into the file and close."""
@@ -266,6 +291,20 @@ def _walk(db: sqlite3.Connection, keep: list[Event] | None = None) -> _Walked:
     except (sqlite3.DatabaseError, UnicodeDecodeError, ValueError) as error:
         problem = f"event {last + 1} cannot be read ({error})"
     return _Walked(last, digests, problem)
+
+
+def is_unborn(path: Path) -> bool:
+    """Return True for a ledger that was never finished: a sound file without any event."""
+    try:
+        database = sqlite3.connect(path, timeout=BUSY_SECONDS)
+        try:
+            if not database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                return True
+            return not database.execute("SELECT count(*) FROM events").fetchone()[0]
+        finally:
+            database.close()
+    except sqlite3.DatabaseError:
+        return False
 
 
 def _check(seq: int, digest: str) -> str:

@@ -15,9 +15,10 @@ import numpy as np
 from labeltrain.errors import BadInput, StoreDamaged, WorkspaceBusy
 from labeltrain.store import arrays as array_files
 from labeltrain.store.files import unwritable
-from labeltrain.store.ledger import Event, Ledger, read_head
+from labeltrain.store.ledger import Event, Ledger, is_unborn, read_head
 
 LEDGER = "ledger.sqlite"
+HEAD = "head.json"
 KINDS = ("study", "project")
 
 
@@ -34,8 +35,13 @@ class Workspace:
 
     @staticmethod
     def exists(folder: Path) -> bool:
-        """Return True when `folder` holds a ledger."""
-        return (folder / LEDGER).exists()
+        """Return True when `folder` holds a ledger.
+
+        A process killed while it made the ledger leaves one without events: that is none yet, and
+        :meth:`create` goes on with it.
+        """
+        path = folder / LEDGER
+        return path.exists() and ((folder / HEAD).exists() or not is_unborn(path))
 
     @classmethod
     def create(
@@ -193,6 +199,15 @@ def _acquire(folder: Path) -> int:
     return handle
 
 
+def _unused(path: Path) -> Path:
+    """Return `path`, or, when it is there already, the first of path-2, path-3 ... that is not."""
+    number, found = 1, path
+    while found.exists():
+        number += 1
+        found = path.with_name(f"{path.name}-{number}")
+    return found
+
+
 def verify(folder: Path) -> dict[str, int]:
     """Check the ledger and every array of a workspace.
 
@@ -221,10 +236,12 @@ def verify(folder: Path) -> dict[str, int]:
 
 
 def repair(folder: Path) -> dict[str, Any]:
-    """Rebuild a damaged workspace from the events before the first damaged one.
+    """Rebuild a damaged workspace from its intact events.
 
-    The damaged files are kept beside the new ones under ``damaged-<time>``. Arrays that do not
-    match their name are set aside too; a run makes them again.
+    Of a project every intact event is kept, wherever it is: people's answers cannot be made
+    again. Of a study those before the first damaged one are: a run makes the rest again. The
+    damaged files are kept beside the new ones under ``damaged-<time>``. Arrays that do not match
+    their name are set aside too; a run makes them again.
 
     Returns
     -------
@@ -239,7 +256,7 @@ def repair(folder: Path) -> dict[str, Any]:
     lock = _acquire(folder)
     try:
         path = folder / LEDGER
-        aside = folder / f"damaged-{time.strftime('%Y%m%d-%H%M%S')}"
+        aside = _unused(folder / f"damaged-{time.strftime('%Y%m%d-%H%M%S')}")
         bad_arrays = [
             p
             for p in sorted((folder / "arrays").glob("*.npz"))
@@ -267,10 +284,10 @@ def repair(folder: Path) -> dict[str, Any]:
             shutil.move(file, aside / file.name)
         lost: int | None = 0
         if problem is not None:
-            head = read_head(folder / "head.json")
+            head = read_head(folder / HEAD)
             expected = head[0] if head else None
             lost = None if expected is None else max(0, expected - len(good))
-            for name in (LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm", "head.json"):
+            for name in (LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm", HEAD):
                 if (folder / name).exists():
                     shutil.move(folder / name, aside / name)
             if good:

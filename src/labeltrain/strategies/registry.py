@@ -68,7 +68,14 @@ def make(name: str, parameters: Mapping[str, Any] | None = None) -> Strategy:
     given = dict(parameters or {})
     known = [] if cls.__init__ is object.__init__ else list(inspect.signature(cls).parameters)
     refuse_unknown_parameters(f"strategy {name!r}", given, known)
-    return cls(**given)
+    try:
+        return cls(**given)
+    except BadInput:
+        raise
+    except (TypeError, ValueError) as error:
+        raise BadInput(
+            f"strategy {name!r} does not take {given}: {error}", "check the values"
+        ) from error
 
 
 def describe() -> list[dict[str, Any]]:

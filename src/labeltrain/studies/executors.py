@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -76,6 +77,7 @@ def _start_worker(
 ) -> None:
     import importlib
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
     _die_with(parent)
     for module in modules:  # where strategies and learners of the user's own register themselves
         importlib.import_module(module)
@@ -95,7 +97,6 @@ def _die_with(parent: int) -> None:
     """End this process when its parent is gone, so that no orphan writes into the workspace."""
     with contextlib.suppress(OSError, AttributeError):
         import ctypes
-        import signal
 
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG; Linux
 
@@ -163,6 +164,11 @@ def run_processes(
                     "run the same command again: it goes on from the last committed round; "
                     "--workers 1 uses less memory",
                 ) from error
+            except BaseException:
+                # Stopped: what is committed stays, nothing else is worth waiting for.
+                for child in multiprocessing.active_children():
+                    child.kill()
+                raise
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
 

@@ -133,13 +133,20 @@ def refuse_bad_names(study: StudySpec) -> None:
         known = [*METRICS, "pool_accuracy"]
         if spec.metric not in known:
             raise unknown_name("metric", spec.metric, known)
+        if spec.metric in METRICS and not METRICS[spec.metric].higher_is_better:
+            rising = [m for m in known if m not in METRICS or METRICS[m].higher_is_better]
+            raise BadInput(
+                f"metric {spec.metric!r} falls as a model gets better; savings need one that rises",
+                f"choose one of: {', '.join(rising)}; {spec.metric} is reported all the same",
+            )
         if spec.encoder != "auto":
             encoders.make(spec.encoder, **spec.encoder_options)
 
 
-def prepare(
-    spec: ExperimentSpec, progress: Callable[[int, int], None] | None = None
-) -> tuple[Material, Features, dict[str, str]]:
+Prepared = tuple[Material, Features, dict[str, str]]
+
+
+def prepare(spec: ExperimentSpec, progress: Callable[[int, int], None] | None = None) -> Prepared:
     """Load, check and encode the data of one experiment.
 
     Returns

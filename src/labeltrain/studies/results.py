@@ -72,8 +72,13 @@ def read_results(folder: Path) -> Results:
     )
 
 
+def _grew(events: list[Event], i: int) -> bool:
+    return bool(events[i].body["labels"] > events[i - 1].body["labels"])
+
+
 def _curve(experiment: str, strategy: str, seed: int, events: list[Event], whole: bool) -> Curve:
-    bodies = [e.body for e in events]
+    # A strategy may stop early; a round that added no label is no new point of the curve.
+    bodies = [e.body for i, e in enumerate(events) if i == 0 or _grew(events, i)]
 
     def column(part: str, name: str) -> np.ndarray:
         return np.array([np.nan if (v := b[part].get(name)) is None else v for b in bodies], float)

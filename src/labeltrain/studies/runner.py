@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import time
 from collections.abc import Callable, Mapping
 from importlib import metadata
@@ -15,6 +16,7 @@ from labeltrain.store import Event, Workspace
 from labeltrain.studies.executors import Task, run_inline, run_processes
 from labeltrain.studies.prepare import (
     Material,
+    Prepared,
     encoded_event,
     prepare,
     refuse_bad_names,
@@ -102,9 +104,14 @@ def run_study(
         raise BadInput(f"workers={workers} is below 1", "give a positive number")
     refuse_bad_names(spec)
     started = time.perf_counter()
+    show = progress or Silent()
+    prepared: dict[int, Prepared] = {}
     if Workspace.exists(folder):
         workspace = Workspace.open(folder, "study")
     else:
+        # What refuses the spec or the data must not leave a workspace that claims the directory.
+        for number, experiment in enumerate(spec.experiments):
+            prepared[number] = prepare(experiment, _encoding(show, experiment.title))
         workspace = Workspace.create(
             folder, "study", {"spec": spec.as_json(), "key": spec.key, "versions": versions()}
         )
@@ -113,8 +120,7 @@ def run_study(
         tasks = _missing(workspace, spec)
         if not tasks:
             return False
-        show = progress or Silent()
-        materials = _materials(workspace, spec, {t.experiment for t in tasks}, show)
+        materials = _materials(workspace, spec, {t.experiment for t in tasks}, prepared, show)
         _collect_orphans(workspace)
         _run(workspace, spec, tasks, materials, workers, show)
         workspace.append(
@@ -130,7 +136,8 @@ def _refuse_other_study(workspace: Workspace, spec: StudySpec) -> None:
     differing = sorted(_differences(held["spec"], spec.as_json()))
     raise BadInput(
         f"{workspace.folder} holds another study; it differs in: {'; '.join(differing[:6])}",
-        "choose another --workspace, or run with the same options",
+        "choose another --workspace, run with the same options, or delete the directory"
+        + ("" if _last_rounds(workspace) else ": no round of it is done"),
     )
 
 
@@ -183,14 +190,20 @@ def _last_rounds(workspace: Workspace) -> dict[str, dict[str, Any]]:
 
 
 def _materials(
-    workspace: Workspace, spec: StudySpec, needed: set[int], show: Progress
+    workspace: Workspace,
+    spec: StudySpec,
+    needed: set[int],
+    prepared: dict[int, Prepared],
+    show: Progress,
 ) -> list[Material]:
     known = {e.body["experiment"]: e.body for e in workspace.events(kind="encoded")}
     materials: list[Any] = [None] * len(spec.experiments)
     for number in sorted(needed):
         experiment = spec.experiments[number]
 
-        material, made, facts = prepare(experiment, _encoding(show, experiment.title))
+        material, made, facts = prepared.get(number) or prepare(
+            experiment, _encoding(show, experiment.title)
+        )
         body = encoded_event(material, made, facts)
         before = known.get(experiment.title)
         if before is None:
@@ -220,11 +233,10 @@ def _encoding(show: Progress, title: str) -> Callable[[int, int], None]:
 def _collect_orphans(workspace: Workspace) -> None:
     """Delete models that no last round refers to: a kill can leave one behind."""
     used = {body["model"].get("arrays") for body in _last_rounds(workspace).values()}
-    for path in workspace.arrays_folder.glob("*.npz"):
-        if path.stem not in used:
-            workspace.drop_arrays(path.stem)
-    for path in workspace.arrays_folder.glob(".part-*"):
-        path.unlink(missing_ok=True)
+    for path in workspace.arrays_folder.glob("*"):
+        ours = re.fullmatch(r"[0-9a-f]{64}\.npz|\.part-[0-9a-f]{16}", path.name)
+        if ours and path.stem not in used:
+            path.unlink(missing_ok=True)
 
 
 def _run(

@@ -6,11 +6,38 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+import numpy as np
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
 
-from labeltrain.errors import BadInput, nearest
+from labeltrain.errors import BadInput, nearest, refuse_unknown_parameters, unknown_name
+
+
+def _whole(value: Any) -> Any:
+    """Pass whole numbers and None; pydantic alone would read true and 2.0 as numbers too."""
+    if isinstance(value, np.integer):
+        return int(value)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        raise ValueError("not a whole number")
+    return value
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("not a number")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+Number = Annotated[float, BeforeValidator(_number)]
 
 
 class _Strict(BaseModel):
@@ -20,7 +47,9 @@ class _Strict(BaseModel):
 class SeedSet(_Strict):
     """The labels that are there before the first round."""
 
-    size: int | None = Field(default=None, ge=0, description="items; as many as a batch if not set")
+    size: Annotated[int | None, BeforeValidator(_whole)] = Field(
+        default=None, ge=0, description="items; as many as a batch if not set"
+    )
     method: Literal["random", "clusters"] = Field(
         default="random", description="random draws, or the items nearest to k-means centres"
     )
@@ -29,7 +58,7 @@ class SeedSet(_Strict):
 class OracleSpec(_Strict):
     """Who answers in the simulation."""
 
-    noise: float = Field(default=0.0, ge=0.0, le=1.0, description="share of wrong answers")
+    noise: Number = Field(default=0.0, ge=0.0, le=1.0, description="share of wrong answers")
 
 
 class StrategySpec(_Strict):
@@ -56,24 +85,32 @@ class ExperimentSpec(_Strict):
         default_factory=dict, description="how to read a path: text_column, label_column ..."
     )
     encoder: str = Field(default="auto", description="labeltrain list encoders; auto: by the data")
-    encoder_options: dict[str, Any] = Field(default_factory=dict)
-    learner: str = Field(default="linear", description="labeltrain list learners")
-    learner_options: dict[str, Any] = Field(default_factory=dict)
-    strategies: tuple[StrategySpec, ...] = Field(
-        default=(StrategySpec(name="random"), StrategySpec(name="margin")), min_length=1
+    encoder_options: dict[str, Any] = Field(
+        default_factory=dict, description="such as max_length, size, device"
     )
-    batch: int = Field(default=50, ge=1, description="labels asked each round")
-    rounds: int = Field(default=10, ge=0, description="rounds after the seed set")
-    seed_set: SeedSet = SeedSet()
-    seeds: tuple[int, ...] = Field(
-        default=tuple(range(10)), min_length=1, description="a number of seeds, a list, or 'a-b'"
+    learner: str = Field(default="linear", description="labeltrain list learners")
+    learner_options: dict[str, Any] = Field(
+        default_factory=dict, description="parameters of the learner"
+    )
+    strategies: tuple[StrategySpec, ...] = Field(
+        default=(StrategySpec(name="random"), StrategySpec(name="margin")),
+        min_length=1,
+        description="names, or name, label and parameters each",
+    )
+    batch: Whole = Field(default=50, ge=1, description="labels asked each round")
+    rounds: Whole = Field(default=10, ge=0, description="rounds after the seed set")
+    seed_set: SeedSet = Field(
+        default=SeedSet(), description="size (a batch if not set) and method (random or clusters)"
+    )
+    seeds: tuple[Whole, ...] = Field(
+        default=tuple(range(10)), min_length=1, description="a number of seeds, a list, or a-b"
     )
     split: Literal["own", "redraw"] = Field(
         default="own", description="own: one fixed pool/test split; redraw: one for every seed"
     )
-    test_fraction: float = Field(default=0.3, gt=0.0, lt=1.0, description="if there is no split")
-    oracle: OracleSpec = OracleSpec()
-    parallel: int = Field(default=1, ge=1, description="answers a sequential strategy waits for")
+    test_fraction: Number = Field(default=0.3, gt=0.0, lt=1.0, description="if there is no split")
+    oracle: OracleSpec = Field(default=OracleSpec(), description="noise: share of wrong answers")
+    parallel: Whole = Field(default=1, ge=1, description="answers a sequential strategy waits for")
     metric: str = Field(default="accuracy", description="score on which label saving is computed")
 
     @field_validator("strategies", mode="before")
@@ -100,17 +137,22 @@ class ExperimentSpec(_Strict):
     @classmethod
     def _seeds(cls, value: Any) -> Any:
         if isinstance(value, str):
-            text = value.strip()
+            text, backwards = value.strip(), False
             try:
                 if "-" in text[1:]:
                     first, last = text.split("-")
                     value = list(range(int(first), int(last) + 1))
+                    backwards = not value
                 elif "," in text:
                     value = [int(v) for v in text.split(",")]
                 else:
                     value = int(text)
             except ValueError:
                 raise ValueError(f"seeds {text!r} is not a number, a list or a range a-b") from None
+            if backwards:
+                raise ValueError(
+                    f"the range of seeds {text!r} runs backwards; write {last}-{first}"
+                )
         if isinstance(value, int) and not isinstance(value, bool):
             if value < 1:
                 raise ValueError("at least one seed is needed")
@@ -129,7 +171,8 @@ class ExperimentSpec(_Strict):
     @property
     def title(self) -> str:
         """The name in the report."""
-        return self.name or Path(self.dataset).name or self.dataset
+        path = Path(self.dataset)
+        return self.name or (path.stem if path.suffix else path.name) or self.dataset
 
     @property
     def seed_size(self) -> int:
@@ -140,10 +183,10 @@ class ExperimentSpec(_Strict):
 class StudySpec(_Strict):
     """Experiments that are reported together."""
 
-    title: str = "study"
+    title: str = Field(default="", description="title of the report")
     baseline: str = Field(default="random", description="strategy the others are compared with")
-    threads: int = Field(default=1, ge=1, description="threads of one task; part of the result")
-    experiments: tuple[ExperimentSpec, ...] = Field(min_length=1)
+    threads: Whole = Field(default=1, ge=1, description="threads of one task; part of the result")
+    experiments: tuple[ExperimentSpec, ...] = Field(min_length=1, description="see below")
 
     def as_json(self) -> dict[str, Any]:
         """Return the spec with every default filled in, as JSON values."""
@@ -187,8 +230,8 @@ def parse_spec(values: Mapping[str, Any]) -> StudySpec:
     if listed is None:
         listed = [{}]
     if not isinstance(listed, list) or not listed or not all(isinstance(e, dict) for e in listed):
-        raise BadInput("experiments is not a list of mappings", "write one `- dataset: ...` each")
-    merged = []
+        raise _no_list()
+    merged: list[dict[str, Any]] = []
     for number, one in enumerate(listed):
         _refuse_unknown(one, list(ExperimentSpec.model_fields), f"experiments.{number}.")
         merged.append({**common, **one})
@@ -198,10 +241,43 @@ def parse_spec(values: Mapping[str, Any]) -> StudySpec:
         spec = StudySpec.model_validate({**study, "experiments": merged})
     except ValidationError as error:
         raise _readable(error) from error
+    _check_names(spec)
     titles = [e.title for e in spec.experiments]
+    if not spec.title:
+        spec = spec.model_copy(update={"title": f"Label savings on {', '.join(titles)}"})
     if len(set(titles)) != len(titles):
         raise BadInput(f"two experiments are called {titles!r}", "give each its own name:")
     return spec
+
+
+def _check_names(spec: StudySpec) -> None:
+    """Refuse titles that make no run name, a baseline nobody runs, unknown reading options."""
+    import inspect
+
+    from labeltrain.data import load
+
+    readable = [name for name in inspect.signature(load).parameters if name != "source"]
+    for experiment in spec.experiments:
+        if "/" in experiment.title:
+            raise BadInput(
+                f"the experiment name {experiment.title!r} contains '/', which separates the "
+                "parts of run names",
+                "give the experiment a `name:` without '/'",
+            )
+        for strategy in experiment.strategies:
+            if "/" in strategy.title:
+                raise BadInput(
+                    f"the strategy name {strategy.title!r} contains '/', which separates the "
+                    "parts of run names",
+                    "give the strategy a `label:` without '/'",
+                )
+        refuse_unknown_parameters("dataset_options", experiment.dataset_options, readable)
+    known = {
+        strategy.title for experiment in spec.experiments for strategy in experiment.strategies
+    }
+    # The default may be absent: a stored spec names it too, and then nothing is compared.
+    if spec.baseline not in known and spec.baseline != StudySpec.model_fields["baseline"].default:
+        raise unknown_name("baseline", spec.baseline, known)
 
 
 def load_spec(
@@ -217,10 +293,12 @@ def load_spec(
     import yaml
 
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = _read_yaml(path.read_text(encoding="utf-8"), str(path))
+    except BadInput:
+        raise
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}", "check the path") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise BadInput(f"{path} is not YAML: {error}", "repair the file") from error
     if not isinstance(values, dict):
         raise BadInput(f"{path} holds no mapping", "write keys such as `dataset: digits`")
@@ -233,23 +311,59 @@ def overridden(
     """Return the values of a spec with ``key=value`` texts and dotted options put in."""
     import yaml
 
+    set_already: dict[str, Any] = {}
     for text in overrides:
         key, sign, value = text.partition("=")
         if not sign or not key.strip():
             raise BadInput(f"--set {text!r} is not key=value", "write for example --set rounds=4")
         try:
-            _put(values, key.strip(), yaml.safe_load(value))
-        except yaml.YAMLError as error:
+            set_already[key.strip()] = _read_yaml(value, f"--set {text!r}")
+        except BadInput:
+            raise
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise BadInput(f"--set {text!r}: the value is not YAML", "quote it") from error
+        _put(values, key.strip(), set_already[key.strip()])
     for key, value in options.items():
+        if key in set_already and str(set_already[key]) != str(value):
+            raise BadInput(
+                f"{key} is given twice: as --set {key}={set_already[key]} and as the option "
+                f"{key} with {value}",
+                "give it once",
+            )
         _put(values, key, value)
     return values
 
 
+def _read_yaml(text: str, where: str) -> Any:
+    """Read YAML that repeats no key; the YAML library would silently take the last one."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+            seen: set[Any] = set()
+            for key_node, _ in getattr(node, "value", ()):
+                key = getattr(key_node, "value", None)
+                if not isinstance(key, str) or key == "<<":
+                    continue
+                if key in seen:
+                    line = key_node.start_mark.line + 1
+                    raise BadInput(
+                        f"{where}, line {line}: the key {key!r} stands twice in one mapping",
+                        "keep one of them",
+                    )
+                seen.add(key)
+            return super().construct_mapping(node, deep)
+
+    return yaml.load(text, Loader=Loader)
+
+
 def _put(values: dict[str, Any], key: str, value: Any) -> None:
     top = key.split(".")[0]
+    listed = values.get("experiments")
+    if listed is not None and not isinstance(listed, list):
+        raise _no_list()
     # What is set for the whole study wins over what a single experiment says.
-    own = [e for e in values.get("experiments") or [] if isinstance(e, dict) and top in e]
+    own = [e for e in listed or [] if isinstance(e, dict) and top in e]
     for target in (values, *own):
         *parents, last = key.split(".")
         for parent in parents:
@@ -258,6 +372,10 @@ def _put(values: dict[str, Any], key: str, value: Any) -> None:
                 raise BadInput(f"{key}: {parent!r} has no keys inside", "set it as a whole")
             target = inner
         target[last] = value
+
+
+def _no_list() -> BadInput:
+    return BadInput("experiments is not a list of mappings", "write one `- dataset: ...` each")
 
 
 def _refuse_unknown(values: Mapping[str, Any], known: Sequence[str], where: str) -> None:
@@ -271,8 +389,11 @@ def _refuse_unknown(values: Mapping[str, Any], known: Sequence[str], where: str)
 
 
 def _readable(error: ValidationError) -> BadInput:
-    lines, remedy = [], "see `labeltrain run --help` for what each key takes"
-    for problem in error.errors():
+    lines, remedy = [], "docs/studies.md says what each key takes"
+    problems = error.errors()
+    for problem in problems:
+        if len(problem["loc"]) == 1 and problem["loc"][0] == "experiments" and len(problems) > 1:
+            continue  # only says that one of its parts is wrong
         where = ".".join(str(part) for part in problem["loc"] if part != "experiments")
         where = where.removeprefix("0.")
         lines.append(f"{where}={problem.get('input')!r}: {problem['msg']}")
