@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -135,6 +135,7 @@ def test_npz_round_trip(data: st.DataObject) -> None:
     finite = st.floats(-(2.0**99), 2.0**99, width=32)
     features = data.draw(hnp.arrays(np.float32, (n, d), elements=finite))
     labels = data.draw(hnp.arrays(np.int64, n, elements=st.integers(-1, 20)))
+    assume(set(labels.tolist()) not in ({-1, 1}, {-1, 0, 1}))  # refused: -1 may be a class
     with tempfile.TemporaryDirectory() as folder:
         loaded = load(save(Path(folder), X=features, y=labels))
     assert np.array_equal(np.asarray(loaded.items), features)
@@ -147,3 +148,38 @@ def test_an_npy_file_under_the_wrong_suffix(tmp_path: Path) -> None:
         np.save(stream, X)
     with pytest.raises(BadInput, match="no sound NumPy file"):
         load(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("y", [[-1, 1, 1, -1], [-1, 0, 1, 0]])
+def test_minus_one_that_may_be_a_class_is_refused(tmp_path: Path, y: list[int]) -> None:
+    with pytest.raises(BadInput, match=r"-1 means .* no label.*\n.*strings"):
+        load(save(tmp_path, X=X, y=y))
+    strings = load(save(tmp_path, X=X, y=np.array(y).astype(str)))
+    assert "-1" in strings.classes
+    named = load(save(tmp_path, X=X, y=y, classes=["no", "yes"]))
+    assert named.facts["without a label"] == f"{y.count(-1)} of 4 items"
+
+
+def test_unlabelled_items_are_counted(tmp_path: Path) -> None:
+    assert load(save(tmp_path, X=X, y=[5, -1, 7, -1])).facts["without a label"] == "2 of 4 items"
+    assert "without a label" not in load(save(tmp_path, X=X, y=[5, 1, 7, 1])).facts
+
+
+def test_ids_are_stripped_and_on_one_line(tmp_path: Path) -> None:
+    assert load(save(tmp_path, X=X, ids=[" a", "b ", "c", "d d"])).ids == ("a", "b", "c", "d d")
+    with pytest.raises(BadInput, match="repeated: 'a'"):
+        load(save(tmp_path, X=X, ids=[" a", "a ", "c", "d"]))
+    for mark in ("\n", "\t", "\r", "\u2028"):
+        with pytest.raises(BadInput, match="line break or a tab"):
+            load(save(tmp_path, X=X, ids=[f"a{mark}b", "b", "c", "d"]))
+
+
+def test_class_names_are_one_in_either_normal_form(tmp_path: Path) -> None:
+    data = load(save(tmp_path, X=X, y=["\u00e9", "e\u0301", "a", "a"]))
+    assert data.classes == ("a", "\u00e9")
+    data = load(save(tmp_path, X=X, y=["e\u0301", "\u00e9", "a", "a"], classes=["a", "e\u0301"]))
+    assert data.labels is not None
+    assert (data.classes, data.labels.tolist()) == (("a", "\u00e9"), [1, 1, 0, 0])
+    for y in ([0, 1, 0, 1], np.eye(4, 2, dtype=int)):
+        with pytest.raises(BadInput, match="given twice"):
+            load(save(tmp_path, X=X, y=y, classes=["e\u0301", "\u00e9"]))

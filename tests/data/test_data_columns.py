@@ -50,7 +50,7 @@ def test_tsv_and_delimiter(write: Write) -> None:
     path = write("b.csv", "text;label\na, b;x\n")
     assert load(path, delimiter=";").items == ["a, b"]
     assert load(path).items == ["a, b"]  # found in the header, as spreadsheets write it
-    with pytest.raises(BadInput, match="option delimiter to '|'"):
+    with pytest.raises(BadInput, match=r"option delimiter to '\|'"):
         load(write("c.csv", "text|label\na, b|x\n"))
 
 
@@ -283,3 +283,73 @@ def check_round_trip(path: Path, items: list[str], labels: list[str]) -> None:
     codes = [-1] * len(items) if loaded.labels is None else loaded.labels.tolist()
     names = ["" if code < 0 else loaded.classes[code] for code in codes]
     assert names == [label.strip() for label in labels]
+
+
+def test_utf16_is_named(write: Write) -> None:
+    path = write("a.csv", "text,label\nna\u00efve,x\n".encode("utf-16"))
+    with pytest.raises(BadInput, match=r"is UTF-16, not utf-8.*\n.*encoding to utf-16"):
+        load(path)
+    assert load(path, encoding="utf-16").items == ["na\u00efve"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"columns": ["a", "label"]},
+        {"columns": ["a", "id"]},
+        {"columns": ["a", "split"]},
+        {"text_column": "label"},
+        {"text_column": "a", "label_column": "a"},
+        {"image_column": "id"},
+    ],
+)
+def test_labels_ids_and_splits_are_no_features(write: Write, options: dict[str, Any]) -> None:
+    path = write("a.csv", "id,a,label,split\nx,1,p,train\ny,2,q,test\n")
+    with pytest.raises(BadInput, match=r"makes it a feature too.*\n.*set .*_column to ''"):
+        load(path, **options)
+    data = load(path, columns=["a", "id"], id_column="")
+    assert isinstance(data.items, Table)
+    assert data.items.numeric == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"id": "\ud800", "text": "t", "label": "x"}, "the id of .*item 1: "),
+        ({"id": "b", "text": "\ud800", "label": "x"}, "the text of 'item b'"),
+        ({"id": "b", "text": "t", "label": "\ud800"}, "the label .* of 'item b'"),
+        ({"id": "b", "text": "t", "label": "x", "\ud800": 1}, "the name of 'column "),
+        ({"id": "a\nb", "text": "t", "label": "x"}, "line break or a tab"),
+        ({"id": "a\tb", "text": "t", "label": "x"}, "line break or a tab"),
+    ],
+)
+def test_what_cannot_be_written_is_refused(write: Write, row: dict[str, Any], message: str) -> None:
+    good = {"id": "a", "text": "s", "label": "y"}
+    path = write("a.jsonl", f"{json.dumps(good)}\n{json.dumps(row)}\n")
+    with pytest.raises(BadInput, match=message) as caught:
+        load(path, text_column="text")
+    str(caught.value).encode("utf-8")
+
+
+def test_cells_that_cannot_be_written_are_refused(write: Write) -> None:
+    path = write("a.jsonl", json.dumps({"c": "\ud800", "label": "x"}) + "\n")
+    with pytest.raises(BadInput, match="the cell in column 'c' of 'item 0'"):
+        load(path, columns=["c"])
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [("1 1.0", "'1' and '1.0'"), ("2.0 2.00 3", "'2.0' and '2.00'"), ("-1 -1.", "'-1' and '-1.'")],
+)
+def test_one_number_in_two_spellings_is_refused(write: Write, labels: str, message: str) -> None:
+    rows = "".join(f"{i},{label}\n" for i, label in enumerate(labels.split()))
+    with pytest.raises(BadInput, match=f"{message} are the same number"):
+        load(write("a.csv", "x,label\n" + rows))
+    lists = [{"text": "t", "label": labels.split()}]
+    with pytest.raises(BadInput, match=f"{message} are the same number"):
+        load(write("a.jsonl", json.dumps(lists[0])), text_column="text")
+
+
+def test_similar_labels_stay_classes(write: Write) -> None:
+    data = load(write("a.csv", "x,label\n1,1.0\n2,1.1\n3,v1\n4,01\n"))
+    assert data.classes == ("01", "1.0", "1.1", "v1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -120,3 +121,75 @@ def test_arrays_and_a_rotated_photo(tmp_path: Path) -> None:
 def test_a_missing_image(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"gone.png cannot be read"):
         read_image(tmp_path / "gone.png")
+
+
+@pytest.mark.parametrize(
+    ("pixels", "expected"),
+    [
+        (np.array([[0, 257], [65535, 32768]], dtype=np.uint16), [[0, 1], [255, 128]]),
+        (np.array([[0, 257], [65535, 32768]], dtype=np.int32), [[0, 1], [255, 128]]),
+        (np.array([[0, 7], [200, 255]], dtype=np.int32), [[0, 7], [200, 255]]),
+        (np.array([[0, 0.5], [1, 0.2]], dtype=np.float32), [[0, 128], [255, 51]]),
+        (np.array([[0, 0.4], [255, 20]], dtype=np.float32), [[0, 0], [255, 20]]),
+    ],
+)
+def test_deep_grey_is_rescaled(
+    tmp_path: Path, pixels: np.ndarray, expected: list[list[int]]
+) -> None:
+    Image.fromarray(pixels).save(tmp_path / "a.tif")
+    assert np.asarray(read_image(tmp_path / "a.tif"))[..., 0].tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("pixels", "message"),
+    [
+        (np.array([[-1, 5]], dtype=np.int32), "from -1 to 5"),
+        (np.array([[0, 70000]], dtype=np.int32), "from 0 to 70000"),
+        (np.array([[0, 300]], dtype=np.float32), "from 0 to 300.*\n.*0 to 1 or 0 to 255"),
+        (np.array([[0, np.nan]], dtype=np.float32), "from nan to nan"),
+    ],
+)
+def test_grey_of_no_known_range_is_refused(
+    tmp_path: Path, pixels: np.ndarray, message: str
+) -> None:
+    Image.fromarray(pixels).save(tmp_path / "a.tif")
+    with pytest.raises(BadInput, match=rf"a\.tif holds grey values {message}"):
+        read_image(tmp_path / "a.tif")
+
+
+def test_print_colours_are_read(tmp_path: Path) -> None:
+    picture(tmp_path / "a.jpg", "CMYK", (0, 0, 0, 0))
+    assert np.asarray(read_image(tmp_path / "a.jpg")).min() >= 250
+
+
+def test_linked_and_empty_folders(tmp_path: Path) -> None:
+    top = tmp_path / "top"
+    picture(top / "dog" / "a.png")
+    picture(top / ".store" / "eel" / "b.png")
+    picture(tmp_path / "elsewhere" / "c.png")
+    (top / "cat").symlink_to(tmp_path / "elsewhere")
+    (top / "eel").symlink_to(top / ".store" / "eel")
+    (top / "another").symlink_to(top / "dog")
+    (top / "dog" / "circle").symlink_to(top)
+    (tmp_path / "elsewhere" / "up").symlink_to(tmp_path)
+    (tmp_path / "elsewhere" / "self").symlink_to(tmp_path / "elsewhere")
+    (top / "none" / "deeper").mkdir(parents=True)
+    data = load(top)
+    assert data.ids == ("cat/c.png", "dog/a.png", "eel/b.png")
+    assert data.classes == ("cat", "dog", "eel")
+    assert data.facts["left out"] == (
+        "folders without images: 'none'; links to folders that are read already: "
+        "'another', 'cat/self', 'cat/up', 'dog/circle'"
+    )
+
+
+@pytest.mark.parametrize("name", [b"a\xff.png", b"cl\xff/a.png"])
+def test_names_that_are_not_utf8_are_refused(tmp_path: Path, name: bytes) -> None:
+    path = tmp_path / os.fsdecode(name)
+    try:
+        picture(path)
+    except OSError:
+        pytest.skip("this file system takes only UTF-8 names")
+    with pytest.raises(BadInput, match=r"cannot be written as UTF-8.*\n.*rename") as caught:
+        load(tmp_path)
+    str(caught.value).encode("utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any, get_args
 
@@ -151,3 +152,16 @@ def test_importing_brings_in_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_raw_warns_of_columns_on_different_scales() -> None:
+    X = np.random.default_rng(0).normal(size=(50, 70)).astype(np.float32)
+    X[:, 5] = 3.1  # constant
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.array_equal(make("raw").encode(X), X)
+        make("raw").encode(X[:1])
+        make("raw").encode(X * np.float32(1e-20))
+    X[:, 66] *= 1e5
+    with pytest.warns(UserWarning, match=r"column 66 has .*e\+0[45], column \d+.*Standardise"):
+        assert np.array_equal(make("raw").encode(X), X)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from labeltrain.errors import BadInput, LabelTrainError
@@ -51,6 +52,24 @@ def test_seeds_are_a_number_a_list_or_a_range(seeds: Any, expected: tuple[int, .
         ({"experiments": [{"datset": "x"}]}, "experiments.0.datset.*\n.*did you mean 'dataset'"),
         ({"experiments": [{}, {}]}, "two experiments"),
         ({"threads": 0}, "threads=0"),
+        ({"threads": 1.0}, "threads=1.0.*not a whole number"),
+        ({"batch": True}, "batch=True.*not a whole number"),
+        ({"parallel": True}, "parallel=True"),
+        ({"seeds": [True]}, "seeds.0=True"),
+        ({"seeds": True}, "seeds=True"),
+        ({"seed_set": {"size": 2.0}}, "seed_set.size=2.0"),
+        ({"oracle": {"noise": True}}, "oracle.noise=True.*not a number"),
+        ({"seeds": "5-2"}, "'5-2' runs backwards; write 2-5"),
+        ({"baseline": "randon"}, "unknown baseline 'randon'.*\n.*did you mean 'random'"),
+        ({"experiments": 5}, "not a list of mappings"),
+        ({"name": "a/b"}, "experiment name 'a/b' contains '/'.*\n.*`name:`"),
+        (
+            {"strategies": [{"name": "margin", "label": "a/b"}]},
+            "strategy name 'a/b' contains '/'.*\n.*`label:`",
+        ),
+        ({"strategies": [{"name": "m", "parameters": {"x": "a/b"}}]}, "contains '/'"),
+        ({"dataset_options": {"text_colum": "t"}}, "'text_colum'.*\n.*did you mean 'text_column'"),
+        ({"dataset_options": {"source": "t"}}, "no parameter 'source'"),
     ],
 )
 def test_impossible_values_are_refused(change: dict[str, Any], message: str) -> None:
@@ -124,3 +143,59 @@ def test_bad_files_are_refused(tmp_path: Path, content: str, message: str) -> No
         load_spec(path)
     with pytest.raises(BadInput, match="cannot read"):
         load_spec(tmp_path / "none.yaml")
+
+
+def test_the_default_baseline_may_be_absent_and_another_may_be_named() -> None:
+    spec = parse_spec({"dataset": "digits", "strategies": ["margin"]})
+    assert parse_spec(spec.as_json()) == spec
+    listed = [{"name": "margin", "label": "mine"}, "random"]
+    spec = parse_spec({"dataset": "digits", "strategies": listed, "baseline": "mine"})
+    assert spec.baseline == "mine"
+
+
+def test_numpy_whole_numbers_are_taken() -> None:
+    assert parse_spec({"dataset": "digits", "batch": np.int64(7)}).experiments[0].batch == 7
+
+
+@pytest.mark.parametrize("sets", [["experiments=5", "rounds=2"], ["rounds=2"]])
+def test_experiments_that_are_no_list_are_refused_by_overrides(sets: list[str]) -> None:
+    values = {} if len(sets) == 2 else {"experiments": 5}
+    with pytest.raises(BadInput, match="not a list of mappings"):
+        overridden({"dataset": "digits", **values}, sets, {})
+
+
+def test_numbers_on_the_command_line_are_numbers() -> None:
+    values = overridden({"dataset": "digits"}, ["batch=20", "seeds=2"], {})
+    assert (values["batch"], parse_spec(values).experiments[0].seeds) == (20, (0, 1))
+
+
+def test_one_key_given_in_two_ways() -> None:
+    assert overridden({}, ["rounds=4"], {"rounds": 4}) == {"rounds": 4}
+    with pytest.raises(BadInput, match=r"--set seed_set.size=4.*seed_set.size with 5"):
+        overridden({}, ["seed_set.size=4"], {"seed_set.size": 5})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("rounds: 1\ndataset: digits\nrounds: 2\n", "line 3: the key 'rounds' stands twice"),
+        ("experiments:\n- dataset: a\n  dataset: b\n", "line 3: the key 'dataset' stands twice"),
+        ("seed_set: {size: 1, size: 1}\n", "line 1: the key 'size' stands twice"),
+        ("title: 2020-13-45\n", "is not YAML: month"),
+    ],
+)
+def test_repeated_keys_and_impossible_dates_are_refused(
+    tmp_path: Path, content: str, message: str
+) -> None:
+    (tmp_path / "s.yaml").write_text(content)
+    with pytest.raises(BadInput, match=message):
+        load_spec(tmp_path / "s.yaml")
+    with pytest.raises(BadInput, match=r"--set .*: the key 'a' stands twice|line 1: the key 'a'"):
+        overridden({}, ["dataset_options={a: 1, a: 2}"], {})
+
+
+def test_merge_keys_still_work(tmp_path: Path) -> None:
+    (tmp_path / "s.yaml").write_text(
+        "experiments:\n- &one {dataset: digits, rounds: 3, name: a}\n- {<<: *one, name: b}\n"
+    )
+    assert [e.rounds for e in load_spec(tmp_path / "s.yaml").experiments] == [3, 3]

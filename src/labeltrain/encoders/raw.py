@@ -84,8 +84,8 @@ def _warn_of_scales(features: np.ndarray) -> None:
         warnings.warn(
             f"the features are on very different scales: column {high} has the standard deviation "
             f"{deviations[high]:.3g}, column {low} {deviations[low]:.3g}; the widest columns "
-            "decide almost alone. Standardise the columns (subtract the mean, divide by the standard "
-            "deviation) before saving them",
+            "decide almost alone. Standardise the columns (subtract the mean, divide by the "
+            "standard deviation) before saving them",
             stacklevel=3,
         )
 

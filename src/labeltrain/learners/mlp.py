@@ -157,8 +157,9 @@ class MLP(Learner):
         device = self.device
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        mean = training.features.mean(axis=0)
-        deviation = training.features.std(axis=0)
+        known = training.features if training.usable is None else training.features[training.usable]
+        mean = known.mean(axis=0)
+        deviation = known.std(axis=0)
         deviation = np.where(deviation > 1e-8, deviation, 1.0).astype(np.float32)
         X = torch.from_numpy((training.features[training.labelled] - mean) / deviation).to(device)
         multilabel = training.kind == "multilabel"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -110,6 +111,18 @@ class LearnerContract:
                 np.testing.assert_array_equal(
                     model.hidden(training.features), again.hidden(training.features)
                 )
+
+    def test_items_that_may_not_be_used_change_nothing(self) -> None:
+        training = self.training()
+        usable = np.ones(200, dtype=bool)
+        usable[150:] = False  # an audit's: never part of training, not even by their features
+        changed = training.features.copy()
+        changed[150:] *= 100.0
+        one, other = (
+            self.fit(replace(training, features=f, usable=usable)).predict_proba(changed[:150])
+            for f in (training.features, changed)
+        )
+        np.testing.assert_array_equal(one, other)
 
     def test_the_head_acts_on_the_hidden_layer(self) -> None:
         if Need.HEAD not in self.learner.gives:
