@@ -97,7 +97,11 @@ def test_report_writes_a_page_and_pictures(study: Path, tmp_path: Path) -> None:
     found = json.loads(labeltrain("report", study, "--out", tmp_path / "r", "--json"))
     assert Path(found["html"]).read_text(encoding="utf-8").startswith("<!doctype html>")
     assert all(Path(p).stat().st_size > 5000 for p in found["pictures"])
-    assert {row["strategy"] for row in found["table"]} == {"random", "margin"}
+    strategies = found["experiments"][0]["strategies"]
+    assert {s["name"] for s in strategies} == {"random", "margin"}
+    margin = next(s for s in strategies if s["name"] == "margin")
+    assert 0.5 < margin["final"]["accuracy"]["value"] < 1
+    assert [s["share"] for s in margin["savings"]] == [0.5, 0.75, 0.9, 1.0]
 
 
 def test_verify_and_repair(study: Path) -> None:
