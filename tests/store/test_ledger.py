@@ -314,3 +314,17 @@ def test_repair_keeps_every_intact_answer_of_a_project(tmp_path: Path) -> None:
     with Workspace.open(folder, "project", read_only=True) as workspace:
         kept = [e.body["number"] for e in workspace.events()]
     assert kept == [n for n in range(-1, 40) if n not in (7, 18)]
+
+
+def test_a_fork_may_not_write_through_the_handle_it_was_born_with(tmp_path: Path) -> None:
+    with Workspace.create(tmp_path / "w", "study", {}) as workspace:
+        workspace.ledger._process -= 1  # as a forked child sees it
+        with pytest.raises(WorkspaceBusy, match="fork"):
+            workspace.append([Event("r", "picked", {})])
+
+
+def test_a_lost_head_is_said(tmp_path: Path) -> None:
+    make(tmp_path / "w")
+    (tmp_path / "w" / "head.json").unlink()
+    with pytest.warns(UserWarning, match=r"head\.json is missing"):
+        assert numbers(tmp_path / "w") == list(range(-1, 40))

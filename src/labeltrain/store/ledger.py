@@ -12,6 +12,7 @@ import json
 import os
 import sqlite3
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,15 +88,14 @@ class Ledger:
     ) -> None:
         self.path = path
         self.epoch = epoch
+        self._process = os.getpid()
         if not create and not path.exists():
             raise StoreDamaged(
                 f"{path} is missing", "give the directory of a run or project, or start a new one"
             )
         with self._translated("open"):
-            if read_only and not os.access(path.parent, os.W_OK) and not _needs_recovery(path):
-                # A read-only medium: nobody can be writing.
-                uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
-                self._db = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS)
+            if read_only and not os.access(path.parent, os.W_OK):
+                self._db = _connect_read_only(path)
             else:
                 self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
             self._db.execute("PRAGMA trusted_schema = OFF")
@@ -143,6 +143,11 @@ class Ledger:
         """
         if not events:
             return
+        if os.getpid() != self._process:
+            raise WorkspaceBusy(
+                f"{self.path} was opened by another process, of which this one is a fork",
+                "open the workspace again in this process",
+            )
         with self._translated("write"):
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -214,6 +219,12 @@ class Ledger:
         head = read_head(self.head_path)  # before the walk: a writer may append meanwhile
         seen = _walk(self._db)
         bad = seen.problem
+        if head is None and seen.seq > 1:
+            warnings.warn(
+                f"{self.head_path} is missing or damaged: whether the last events are all there "
+                "cannot be checked until something is written",
+                stacklevel=3,
+            )
         if bad is None and head is not None:
             seq, digest = head
             if seq > seen.seq:
@@ -291,6 +302,21 @@ def _walk(db: sqlite3.Connection, keep: list[Event] | None = None) -> _Walked:
     except (sqlite3.DatabaseError, UnicodeDecodeError, ValueError) as error:
         problem = f"event {last + 1} cannot be read ({error})"
     return _Walked(last, digests, problem)
+
+
+def _connect_read_only(path: Path) -> sqlite3.Connection:
+    """Open a ledger in a directory where nothing can be written."""
+    uri = f"{path.resolve().as_uri()}?mode=ro"
+    database = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS)
+    try:
+        database.execute("SELECT count(*) FROM sqlite_master")
+    except sqlite3.OperationalError:
+        # SQLite cannot make its files beside it: then no writer is there, unless a log is left.
+        database.close()
+        if _needs_recovery(path):
+            raise
+        database = sqlite3.connect(f"{uri}&immutable=1", uri=True, timeout=BUSY_SECONDS)
+    return database
 
 
 def is_unborn(path: Path) -> bool:
