@@ -165,3 +165,12 @@ def test_raw_warns_of_columns_on_different_scales() -> None:
     X[:, 66] *= 1e5
     with pytest.warns(UserWarning, match=r"column 66 has .*e\+0[45], column \d+.*Standardise"):
         assert np.array_equal(make("raw").encode(X), X)
+
+
+def test_dead_columns_of_an_embedding_are_no_reason_to_warn(
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    X = np.random.default_rng(0).normal(size=(50, 40)).astype(np.float32)
+    X[:, 3] *= 1e-30  # MiniLM has such a dimension
+    make("raw").encode(X)
+    assert not recwarn.list

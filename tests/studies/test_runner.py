@@ -281,6 +281,7 @@ def test_files_of_the_user_are_left_alone(tmp_path: Path) -> None:
     mine.parent.mkdir(parents=True)
     mine.write_bytes(b"mine")
     run_study(parse_spec({**SMALL, "rounds": 1, "seeds": 1}), tmp_path / "w")
+    assert repair(tmp_path / "w")["damaged"] is False
     assert mine.read_bytes() == b"mine"
 
 

@@ -78,7 +78,9 @@ def _warn_of_scales(features: np.ndarray) -> None:
     varying = np.flatnonzero(deviations)
     if len(varying) < 2:
         return
-    low = int(varying[deviations[varying].argmin()])
+    # Not the narrowest: embeddings have dead columns, and those do no harm.
+    ordered = varying[np.argsort(deviations[varying], kind="stable")]
+    low = int(ordered[len(ordered) // 4])
     high = int(varying[deviations[varying].argmax()])
     if deviations[high] > MOST_SPREAD * deviations[low]:
         warnings.warn(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -48,6 +49,11 @@ def save(folder: Path, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any
     if not path.exists():
         replace_bytes(path, data)
     return name
+
+
+def ours(folder: Path) -> list[Path]:
+    """Return the files that :func:`save` wrote, by their names; others are somebody else's."""
+    return sorted(p for p in folder.glob("*.npz") if re.fullmatch(r"[0-9a-f]{64}", p.stem))
 
 
 def load(folder: Path, name: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

@@ -229,10 +229,10 @@ def verify(folder: Path) -> dict[str, int]:
         events = sum(1 for _ in ledger.events())
     finally:
         ledger.close()
-    names = [path.stem for path in sorted((folder / "arrays").glob("*.npz"))]
-    for name in names:
-        array_files.load(folder / "arrays", name)
-    return {"events": events, "arrays": len(names)}
+    paths = array_files.ours(folder / "arrays")
+    for path in paths:
+        array_files.load(folder / "arrays", path.stem)
+    return {"events": events, "arrays": len(paths)}
 
 
 def repair(folder: Path) -> dict[str, Any]:
@@ -259,7 +259,7 @@ def repair(folder: Path) -> dict[str, Any]:
         aside = _unused(folder / f"damaged-{time.strftime('%Y%m%d-%H%M%S')}")
         bad_arrays = [
             p
-            for p in sorted((folder / "arrays").glob("*.npz"))
+            for p in array_files.ours(folder / "arrays")
             if hashlib.sha256(p.read_bytes()).hexdigest() != p.stem
         ]
         problem: str | None = None

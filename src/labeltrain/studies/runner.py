@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from labeltrain.errors import BadInput
 from labeltrain.store import Event, Workspace
+from labeltrain.store import arrays as array_files
 from labeltrain.studies.executors import Task, run_inline, run_processes
 from labeltrain.studies.prepare import (
     Material,
@@ -233,9 +234,11 @@ def _encoding(show: Progress, title: str) -> Callable[[int, int], None]:
 def _collect_orphans(workspace: Workspace) -> None:
     """Delete models that no last round refers to: a kill can leave one behind."""
     used = {body["model"].get("arrays") for body in _last_rounds(workspace).values()}
-    for path in workspace.arrays_folder.glob("*"):
-        ours = re.fullmatch(r"[0-9a-f]{64}\.npz|\.part-[0-9a-f]{16}", path.name)
-        if ours and path.stem not in used:
+    for path in array_files.ours(workspace.arrays_folder):
+        if path.stem not in used:
+            workspace.drop_arrays(path.stem)
+    for path in workspace.arrays_folder.glob(".part-*"):
+        if re.fullmatch(r"\.part-[0-9a-f]{16}", path.name):
             path.unlink(missing_ok=True)
 
 
