@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any
 
 _limit: ContextVar[int | None] = ContextVar("threads", default=None)
+
+
+def available_threads() -> int:
+    """Return how many threads a kernel may use: the limit in force, else this process's cores."""
+    limit = _limit.get()
+    return limit if limit is not None else _cores()
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @contextlib.contextmanager

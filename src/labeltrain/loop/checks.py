@@ -24,7 +24,10 @@ def refuse_unmet_needs(
     MissingNeed
         Names the strategy, the learner and what is missing.
     """
-    missing = sorted(set(strategy.needs) - set(given))
+    offered = set(given)
+    if Need.EMBEDDINGS in offered:
+        offered.add(Need.HIDDEN)  # a view without a hidden layer gives its embeddings
+    missing = sorted(set(strategy.needs) - offered)
     if missing:
         pool_side = {Need.GROUPS, Need.COSTS, Need.TARGETS, Need.SCORES, Need.PRIOR}
         remedy = (

@@ -82,7 +82,8 @@ class Strategy(ABC):
     """A query strategy: which items should be labelled next?
 
     Subclasses declare what they read (`needs`), whether they learn from answers inside a round
-    (`sequential`), and implement :meth:`select`. Parameters are keyword arguments of
+    (`sequential`), which laws their picks keep (`deterministic`, `nested`: the contract suite
+    tests what is declared), and implement :meth:`select`. Parameters are keyword arguments of
     ``__init__`` stored under their own names.
 
     See ``strategies/margin.py`` for a whole strategy, and docs/add-a-strategy.md.
@@ -92,6 +93,8 @@ class Strategy(ABC):
     needs: ClassVar[frozenset[Need]] = frozenset()
     sequential: ClassVar[bool] = False
     kinds: ClassVar[frozenset[str]] = frozenset({"multiclass", "multilabel"})
+    deterministic: ClassVar[bool] = False  # True: rng is not used, permuting rows permutes picks
+    nested: ClassVar[bool] = False  # True: k picks, then k2 with those pending, are k + k2 picks
     version: ClassVar[int] = 1  # raise it when the same view would give other picks
     summary: ClassVar[str] = ""
 

@@ -24,6 +24,8 @@ class Confidence(Strategy):
 
     name: ClassVar[str] = "confidence"
     needs: ClassVar[frozenset[Need]] = frozenset({Need.PROBABILITIES})
+    deterministic: ClassVar[bool] = True
+    nested: ClassVar[bool] = True
     summary: ClassVar[str] = "least likely most likely class (least confidence)"
 
     def select(self, view: PoolView, count: int, rng: np.random.Generator) -> Picks:

@@ -24,6 +24,8 @@ class Entropy(Strategy):
 
     name: ClassVar[str] = "entropy"
     needs: ClassVar[frozenset[Need]] = frozenset({Need.PROBABILITIES})
+    deterministic: ClassVar[bool] = True
+    nested: ClassVar[bool] = True
     summary: ClassVar[str] = "flattest predicted class distribution"
 
     def select(self, view: PoolView, count: int, rng: np.random.Generator) -> Picks:

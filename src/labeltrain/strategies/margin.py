@@ -24,6 +24,8 @@ class Margin(Strategy):
 
     name: ClassVar[str] = "margin"
     needs: ClassVar[frozenset[Need]] = frozenset({Need.PROBABILITIES})
+    deterministic: ClassVar[bool] = True
+    nested: ClassVar[bool] = True
     summary: ClassVar[str] = "smallest gap between the two most likely classes"
 
     def select(self, view: PoolView, count: int, rng: np.random.Generator) -> Picks:

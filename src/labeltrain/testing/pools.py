@@ -21,6 +21,14 @@ def blobs(
     return (centres[labels] + spread * rng.normal(size=(n, d))).astype(np.float32), labels
 
 
+def _linear(features: np.ndarray, weights: np.ndarray, kind: str) -> np.ndarray:
+    logits = np.asarray(features, dtype=np.float64) @ weights.T
+    if kind == "multilabel":
+        return 1.0 / (1.0 + np.exp(-logits))
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return odds / odds.sum(axis=1, keepdims=True)
+
+
 def pool_view(
     n: int = 120,
     classes: int = 3,
@@ -60,7 +68,7 @@ def pool_view(
         Need.HIDDEN: points[:, ::-1].copy(),
         Need.PROBABILITIES: probabilities,
         Need.COMMITTEE: committee,
-        Need.PREDICT: lambda x: np.full((len(x), classes), 1.0 / classes),
+        Need.PREDICT: lambda x: _linear(x, weights, kind),
         Need.HEAD: (weights, np.zeros(classes)),
         Need.OUT_OF_FOLD: probabilities[known],
         Need.PRIOR: np.full((n, classes), 1.0 / classes),

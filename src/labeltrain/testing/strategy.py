@@ -25,14 +25,15 @@ class StrategyContract:
     ----------
     strategy : type of Strategy
     parameters : mapping
-    follows_permutation : bool
-        Whether permuting the pool permutes the picks. Set it to False for a strategy that draws
-        at random: it is then not checked.
+
+    Notes
+    -----
+    The laws a class declares are tested: ``deterministic`` (the generator is not used, permuting
+    the pool permutes the picks) and ``nested`` (picks made in two goes are those made in one).
     """
 
     strategy: ClassVar[type[Strategy]]
     parameters: ClassVar[Mapping[str, Any]] = {}
-    follows_permutation: ClassVar[bool] = True
 
     def pick(self, view: PoolView, count: int, seed: int = 0) -> CheckedPicks:
         """Select, and check what every selection must satisfy."""
@@ -138,7 +139,7 @@ class StrategyContract:
         )
 
     def test_permuting_the_pool_permutes_the_picks(self) -> None:
-        if not self.follows_permutation:
+        if not self.strategy.deterministic:
             return
         view = pool_view(n=90, pending=0)
         order = np.random.default_rng(7).permutation(90)
@@ -158,6 +159,31 @@ class StrategyContract:
         )
         there = order[self.pick(moved, 12).positions]
         assert sorted(there.tolist()) == sorted(self.pick(view, 12).positions.tolist())
+
+    def test_a_deterministic_strategy_does_not_use_the_generator(self) -> None:
+        if not self.strategy.deterministic:
+            return
+        one, two = (self.pick(pool_view(), 9, seed=seed).positions.tolist() for seed in (1, 2))
+        assert one == two
+
+    def test_nested_picks_in_two_goes_are_those_in_one(self) -> None:
+        if not (self.strategy.nested and self.strategy.deterministic):
+            return
+        for kind in self.kinds():
+            view = pool_view(n=70, kind=kind, pending=0)
+            whole = self.pick(view, 14).positions.tolist()
+            first = self.pick(view, 5).positions
+            later = PoolView(
+                70,
+                3,
+                kind=kind,
+                labelled=view.labelled,
+                labels=view.labels,
+                pending=first,
+                round=view.round,
+                sources=view._sources,
+            )
+            assert [*first.tolist(), *self.pick(later, 9).positions.tolist()] == whole
 
     def test_it_runs_in_the_loop_and_spends_exactly_its_budget(self) -> None:
         features, truth = blobs(150)
