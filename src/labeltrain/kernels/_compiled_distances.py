@@ -1,0 +1,187 @@
+"""Compiled loops of k-center and D² sampling. Import it inside functions: numba takes a second."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+
+@njit(nogil=True, cache=True, inline="always")
+def squared_distance(a: np.ndarray, b: np.ndarray) -> float:
+    """Sum of squared differences in float64, in one fixed order: no flag lets it be changed."""
+    d = a.shape[0]
+    s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
+    whole = d - d % 8
+    for k in range(0, whole, 8):
+        t0 = a[k] - b[k]
+        t1 = a[k + 1] - b[k + 1]
+        t2 = a[k + 2] - b[k + 2]
+        t3 = a[k + 3] - b[k + 3]
+        t4 = a[k + 4] - b[k + 4]
+        t5 = a[k + 5] - b[k + 5]
+        t6 = a[k + 6] - b[k + 6]
+        t7 = a[k + 7] - b[k + 7]
+        s0 += t0 * t0
+        s1 += t1 * t1
+        s2 += t2 * t2
+        s3 += t3 * t3
+        s4 += t4 * t4
+        s5 += t5 * t5
+        s6 += t6 * t6
+        s7 += t7 * t7
+    for k in range(whole, d):
+        t0 = a[k] - b[k]
+        s0 += t0 * t0
+    return ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7))
+
+
+@njit(nogil=True, cache=True)
+def lower_exactly(rows: np.ndarray, centres: np.ndarray, nearest: np.ndarray) -> None:
+    """nearest[i] = min(nearest[i], min_j \\|rows[i] - centres[j]\\|²), float64."""
+    for i in range(rows.shape[0]):
+        best = nearest[i]
+        for j in range(centres.shape[0]):
+            gap = squared_distance(rows[i], centres[j])
+            if gap < best:
+                best = gap
+        nearest[i] = best
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def lower_by_products(
+    products: np.ndarray, norms: np.ndarray, centre_norms: np.ndarray, nearest: np.ndarray
+) -> None:
+    """The same from inner products, float32: n_i + n_j - 2 <i, j>."""
+    m = products.shape[1]
+    for i in range(products.shape[0]):
+        best = np.float32(np.inf)
+        for j in range(m):
+            value = centre_norms[j] - np.float32(2.0) * products[i, j]
+            best = min(best, value)
+        value = max(best + norms[i], np.float32(0.0))
+        if value < nearest[i]:
+            nearest[i] = value
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def lower_in_buffer(buffer: np.ndarray, centre: np.ndarray, nearest: np.ndarray) -> None:
+    """The same for one centre by differences, float32."""
+    d = buffer.shape[1]
+    for i in range(buffer.shape[0]):
+        total = np.float32(0.0)
+        for k in range(d):
+            gap = buffer[i, k] - centre[k]
+            total += gap * gap
+        nearest[i] = min(nearest[i], total)
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def lower_by_factors(
+    inner: np.ndarray,
+    products: np.ndarray,
+    norms: np.ndarray,
+    centre_norms: np.ndarray,
+    rounding: float,
+    nearest: np.ndarray,
+    doubtful: np.ndarray,
+) -> int:
+    """nearest[i] = min(nearest[i], min_j n_i + n_j - 2 inner[i, j] products[i, j]), float32.
+
+    `inner` with no columns counts as ones. Values that rounding may have made are left alone; the
+    rows that have any are listed in `doubtful`, and their number is returned.
+    """
+    m = products.shape[1]
+    factored = inner.shape[1] > 0
+    found = 0
+    for i in range(products.shape[0]):
+        if nearest[i] == 0.0:
+            continue
+        best = np.float32(np.inf)
+        if factored:
+            for j in range(m):
+                cross = inner[i, j] * products[i, j]
+                best = min(best, centre_norms[j] - np.float32(2.0) * cross)
+        else:
+            for j in range(m):
+                best = min(best, centre_norms[j] - np.float32(2.0) * products[i, j])
+        best += norms[i]
+        if best < nearest[i]:
+            if best <= rounding * norms[i]:
+                doubtful[found] = i
+                found += 1
+            else:
+                nearest[i] = best
+    return found
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def factored_distance(a: np.ndarray, h: np.ndarray, b: np.ndarray, g: np.ndarray) -> float:
+    """\\|a⊗h - b⊗g\\|² in float64 as \\|(a-b)⊗h + b⊗(h-g)\\|²: no cancellation near zero."""
+    d2 = 0.0
+    db = 0.0
+    bb = 0.0
+    for k in range(a.shape[0]):
+        gap = a[k] - b[k]
+        d2 += gap * gap
+        db += gap * b[k]
+        bb += b[k] * b[k]
+    hh = 0.0
+    hg = 0.0
+    gg = 0.0
+    for k in range(h.shape[0]):
+        gap = h[k] - g[k]
+        hh += h[k] * h[k]
+        hg += h[k] * gap
+        gg += gap * gap
+    return max(d2 * hh + 2.0 * db * hg + bb * gg, 0.0)
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def lower_factored_exactly(
+    a: np.ndarray, h: np.ndarray, b: np.ndarray, g: np.ndarray, nearest: np.ndarray
+) -> None:
+    """nearest[i] = min(nearest[i], min_j \\|a_i⊗h_i - b_j⊗g_j\\|²), float64."""
+    for i in range(a.shape[0]):
+        for j in range(b.shape[0]):
+            nearest[i] = min(nearest[i], factored_distance(a[i], h[i], b[j], g[j]))
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def nearest_recent(
+    a: np.ndarray, h: np.ndarray, b: np.ndarray, g: np.ndarray, stale: float
+) -> float:
+    """Smallest distance of one item to a few centres, float64 sums; `stale` if none is smaller."""
+    best = stale
+    for j in range(b.shape[0]):
+        inner = 0.0
+        na = 0.0
+        nb = 0.0
+        for k in range(a.shape[0]):
+            inner += a[k] * b[j, k]
+            na += a[k] * a[k]
+            nb += b[j, k] * b[j, k]
+        product = 0.0
+        nh = 0.0
+        ng = 0.0
+        for k in range(h.shape[0]):
+            product += np.float64(h[k]) * g[j, k]
+            nh += np.float64(h[k]) * h[k]
+            ng += np.float64(g[j, k]) * g[j, k]
+        value = na * nh + nb * ng - 2.0 * inner * product
+        if value < 1e-6 * (na * nh):
+            value = factored_distance(a, h, b[j], g[j])
+        best = min(best, value)
+    return best
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def nearest_point(point: np.ndarray, centres: np.ndarray, stale: float) -> float:
+    """Smallest squared distance of one point to a few centres; `stale` if none is smaller."""
+    best = stale
+    for j in range(centres.shape[0]):
+        total = 0.0
+        for k in range(point.shape[0]):
+            gap = np.float64(point[k]) - np.float64(centres[j, k])
+            total += gap * gap
+        best = min(best, total)
+    return best
