@@ -77,7 +77,7 @@ def test_representatives_are_nearest_to_their_centres() -> None:
             for c, n in zip(centres, sizes, strict=True)
         ]
     )
-    rows, found = representatives(points, 4, seed=1)
+    rows, found = representatives(points, 4, np.random.default_rng(1))
     assert found.tolist() == sizes
     start = np.cumsum([0, *sizes])
     for k in range(4):
@@ -89,7 +89,7 @@ def test_representatives_are_nearest_to_their_centres() -> None:
 @given(st.integers(1, 30), st.integers(0, 5))
 def test_representatives_are_distinct_even_among_duplicates(count: int, seed: int) -> None:
     points = np.repeat(np.eye(3, dtype=np.float32), 10, axis=0)
-    rows, _ = representatives(points, count, seed)
+    rows, _ = representatives(points, count, np.random.default_rng(seed))
     assert len(set(rows.tolist())) == count
 
 

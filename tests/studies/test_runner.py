@@ -302,4 +302,4 @@ def test_a_strategy_that_stops_early_can_be_reported(tmp_path: Path) -> None:
         assert {c.strategy: c.labels[-1] for c in results.curves} == {"random": 100, "quitter": 40}
         assert summarise(results)
     finally:
-        del registry._STRATEGIES["quitter"]
+        del registry._registered["quitter"]

@@ -105,9 +105,7 @@ class _Sampler:
         self.rows = Rows(points, candidates, centre=mean, memory=memory)
         self.n = self.rows.n
         self.factors = (
-            None
-            if factors is None
-            else np.ascontiguousarray(factors[candidates], dtype=np.float32)
+            None if factors is None else np.ascontiguousarray(factors[candidates], dtype=np.float32)
         )
         self.norms = self.rows.squared_norms()
         if self.factors is not None:
@@ -219,8 +217,8 @@ class _Sampler:
             )
             self.new_points, self.new_factors = [], []
             parts = [
-                (points[c], factors[c], np.ascontiguousarray(points[c].T)) for c in
-                row_blocks(len(points), 256)
+                (points[c], factors[c], np.ascontiguousarray(points[c].T))
+                for c in row_blocks(len(points), 256)
             ]
             norms = []
             for part, part_factors, _ in parts:
@@ -251,9 +249,7 @@ class _Sampler:
                         where = doubtful[:found]
                         ours = own[where] if own.shape[1] else np.ones((found, 1), np.float32)
                         theirs = (
-                            part_factors
-                            if own.shape[1]
-                            else np.ones((len(part), 1), np.float32)
+                            part_factors if own.shape[1] else np.ones((len(part), 1), np.float32)
                         )
                         exact = d2[where].astype(np.float64)
                         compiled.lower_factored_exactly(ours, block[where], theirs, part, exact)

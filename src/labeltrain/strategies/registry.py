@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 from labeltrain.errors import BadInput, refuse_unknown_parameters, unknown_name
 from labeltrain.strategies.base import Strategy
-from labeltrain.strategies.clusters import Clusters
-from labeltrain.strategies.confidence import Confidence
-from labeltrain.strategies.entropy import Entropy
-from labeltrain.strategies.margin import Margin
-from labeltrain.strategies.random import Random
 
-_STRATEGIES: dict[str, type[Strategy]] = {
-    s.name: s for s in (Random, Confidence, Margin, Entropy, Clusters)
+# name: module and class, loaded when it is first asked for.
+_SHIPPED: dict[str, tuple[str, str]] = {
+    "alfa-mix": ("alfa_mix", "AlfaMix"),
+    "badge": ("badge", "Badge"),
+    "cluster-margin": ("cluster_margin", "ClusterMargin"),
+    "clue": ("clue", "Clue"),
+    "clusters": ("clusters", "Clusters"),
+    "confidence": ("confidence", "Confidence"),
+    "dropquery": ("drop_query", "DropQuery"),
+    "entropy": ("entropy", "Entropy"),
+    "k-center": ("k_center", "KCenter"),
+    "margin": ("margin", "Margin"),
+    "random": ("random", "Random"),
+    "typiclust": ("typiclust", "TypiClust"),
 }
+_registered: dict[str, type[Strategy]] = {}
 
 
 def register(strategy: type[Strategy]) -> type[Strategy]:
@@ -26,19 +35,19 @@ def register(strategy: type[Strategy]) -> type[Strategy]:
     BadInput
         When the name is empty or taken by another class.
     """
-    taken = _STRATEGIES.get(strategy.name)
+    taken = get(strategy.name) if strategy.name in names() else None
     if not strategy.name or (taken is not None and taken is not strategy):
         raise BadInput(
             f"strategy name {strategy.name!r} of {strategy.__qualname__} is empty or taken",
             "give the class another `name`",
         )
-    _STRATEGIES[strategy.name] = strategy
+    _registered[strategy.name] = strategy
     return strategy
 
 
 def names() -> list[str]:
     """Return the names of all strategies."""
-    return sorted(_STRATEGIES)
+    return sorted({*_SHIPPED, *_registered})
 
 
 def get(name: str) -> type[Strategy]:
@@ -49,9 +58,13 @@ def get(name: str) -> type[Strategy]:
     BadInput
         Unknown name; the message has the nearest one.
     """
-    if name not in _STRATEGIES:
-        raise unknown_name("strategy", name, _STRATEGIES)
-    return _STRATEGIES[name]
+    if name in _registered:
+        return _registered[name]
+    if name not in _SHIPPED:
+        raise unknown_name("strategy", name, names())
+    module, cls = _SHIPPED[name]
+    strategy: type[Strategy] = getattr(import_module(f"labeltrain.strategies.{module}"), cls)
+    return strategy
 
 
 def make(name: str, parameters: Mapping[str, Any] | None = None) -> Strategy:
@@ -87,5 +100,5 @@ def describe() -> list[dict[str, Any]]:
             "needs": sorted(cls.needs),
             "sequential": cls.sequential,
         }
-        for name, cls in sorted(_STRATEGIES.items())
+        for name, cls in ((name, get(name)) for name in names())
     ]
