@@ -20,3 +20,9 @@ class Need(StrEnum):
     COSTS = "costs"
     TARGETS = "targets"
     SCORES = "scores"
+
+
+# What says nothing while fewer than two classes are labelled.
+OF_A_TRAINED_MODEL = frozenset(
+    {Need.PROBABILITIES, Need.COMMITTEE, Need.PREDICT, Need.HEAD, Need.OUT_OF_FOLD}
+)

@@ -266,9 +266,9 @@ def test_a_strategy_that_breaks_the_contract_is_stopped(how: str) -> None:
 def test_needs_that_nobody_gives_are_refused_before_the_start() -> None:
     class Greedy(Random):
         name = "greedy"
-        needs = frozenset({Need.COMMITTEE, Need.GROUPS})
+        needs = frozenset({Need.SCORES, Need.GROUPS})
 
-    with pytest.raises(MissingNeed, match=r"'greedy' needs committee, groups.*'linear'"):
+    with pytest.raises(MissingNeed, match=r"'greedy' needs groups, scores.*'linear'"):
         loop(Greedy())
 
 

@@ -32,3 +32,37 @@ def lowest(scores: np.ndarray, count: int) -> np.ndarray:
     border = np.partition(scores, count - 1)[count - 1]
     inside = np.flatnonzero(scores <= border)
     return inside[np.argsort(scores[inside], kind="stable")[:count]].astype(np.int64)
+
+
+def power_draw(
+    scores: np.ndarray, count: int, rng: np.random.Generator, *, power: float = 1.0
+) -> np.ndarray:
+    """Draw without replacement, each with probability proportional to ``scores ** power``.
+
+    Parameters
+    ----------
+    scores : ndarray of float, shape (n,)
+        Not negative; items of score 0 come last, in random order.
+    count : int
+        At most n.
+    rng : numpy.random.Generator
+    power : float
+        Above 0.
+
+    Returns
+    -------
+    ndarray of int64, shape (count,)
+        In the order drawn.
+
+    Notes
+    -----
+    The Gumbel trick: the order of ``power * log(score) + Gumbel`` is that of successive draws.
+    """
+    noise = rng.gumbel(size=len(scores))
+    scores = np.asarray(scores, dtype=np.float64)
+    positive = scores > 0.0
+    keys = np.where(positive, power * np.log(np.where(positive, scores, 1.0)) + noise, -np.inf)
+    drawn = lowest(-keys[positive], min(count, int(positive.sum())))
+    zeros = np.flatnonzero(~positive)
+    rest = zeros[lowest(-noise[zeros], count - len(drawn))]
+    return np.concatenate([np.flatnonzero(positive)[drawn], rest]).astype(np.int64)

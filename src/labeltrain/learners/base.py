@@ -125,6 +125,14 @@ class Learner(ABC):
     gives: ClassVar[frozenset[Need]] = frozenset({Need.PROBABILITIES, Need.PREDICT, Need.HIDDEN})
     model: ClassVar[type[Model]]
 
+    def serving(self, needs: frozenset[Need]) -> Learner:
+        """Return this learner, or one like it that also gives what a strategy needs.
+
+        The predictions must stay the same; only what costs more is switched on, such as a
+        committee beside the model.
+        """
+        return self
+
     @abstractmethod
     def fit(
         self, training: Training, rng: np.random.Generator, previous: Model | None = None
@@ -154,6 +162,10 @@ class PriorModel(Model):
         """Zero weights and the log of the prior."""
         classes = len(self.probabilities)
         return np.zeros((classes, self.dimension)), np.log(self.probabilities)
+
+    def committee(self, features: np.ndarray) -> np.ndarray:
+        """Return the prior of two members, (2, k, C): without labels all agree."""
+        return np.stack([self.predict_proba(features)] * 2)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the prior."""

@@ -18,17 +18,28 @@ TOLERANCE = 1e-5  # mean loss within 1e-4 of the optimum: benchmarks/logistic.py
 REDUCE_FROM = 1.5  # features per label from which fitting in the labels' span pays
 
 
+COMMITTEE = 10  # members, when a strategy needs a committee and no number was asked for
+
+Members = tuple[np.ndarray, np.ndarray]  # weights (S, C, d) and bias (S, C), float32
+
+
 class LinearModel(Model):
     """Softmax (multiclass) or independent sigmoids (multilabel) of a linear map."""
 
     name: ClassVar[str] = "linear"
 
     def __init__(
-        self, weights: np.ndarray, bias: np.ndarray, seen: np.ndarray, facts: Mapping[str, Any]
+        self,
+        weights: np.ndarray,
+        bias: np.ndarray,
+        seen: np.ndarray,
+        facts: Mapping[str, Any],
+        members: Members | None = None,
     ) -> None:
         self.weights = weights  # (C, d); zero rows for classes not seen yet
         self.bias = bias
         self.seen = seen
+        self.members = members
         self._facts = dict(facts)
 
     def predict_proba(self, features: np.ndarray) -> np.ndarray:
@@ -36,9 +47,18 @@ class LinearModel(Model):
 
         A class without a label shares the chance 1/(m+1) that the next of m labels is new.
         """
+        return self._predict(features, self.weights, self.bias)
+
+    def committee(self, features: np.ndarray) -> np.ndarray:
+        """Return the probabilities of each member, float64 (S, k, C)."""
+        if self.members is None:
+            return super().committee(features)
+        return np.stack([self._predict(features, w, b) for w, b in zip(*self.members, strict=True)])
+
+    def _predict(self, features: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> np.ndarray:
         if features.dtype.kind != "f":
             features = features.astype(np.float32)
-        logits = (features @ self.weights.T.astype(features.dtype)).astype(np.float64) + self.bias
+        logits = (features @ weights.T.astype(features.dtype)).astype(np.float64) + bias
         if self._facts["kind"] == "multilabel":
             return 1.0 / (1.0 + np.exp(-np.clip(logits, -500, 500)))
         logits[:, ~self.seen] = -np.inf
@@ -58,8 +78,11 @@ class LinearModel(Model):
         return self.weights, self.bias
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return weights, bias and which classes were seen."""
-        return {"weights": self.weights, "bias": self.bias, "seen": self.seen}
+        """Return weights, bias, which classes were seen, and those of the committee."""
+        arrays = {"weights": self.weights, "bias": self.bias, "seen": self.seen}
+        if self.members is not None:
+            arrays["member_weights"], arrays["member_bias"] = self.members
+        return arrays
 
     def facts(self) -> dict[str, Any]:
         """Return kind, number of labels, C and the label count at which C was chosen."""
@@ -68,7 +91,10 @@ class LinearModel(Model):
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> LinearModel:
         """Rebuild the model."""
-        return cls(arrays["weights"], arrays["bias"], arrays["seen"], facts)
+        members = None
+        if "member_weights" in arrays:
+            members = arrays["member_weights"], arrays["member_bias"]
+        return cls(arrays["weights"], arrays["bias"], arrays["seen"], facts, members)
 
 
 class Linear(Learner):
@@ -85,6 +111,11 @@ class Linear(Learner):
         See `strength`; chosen on development seeds (docs/learners.md).
     class_weight : {"none", "balanced"}
         "balanced" weights each label by m / (classes seen * labels of its class).
+    committee : int
+        Members fitted beside the model, for strategies that ask a committee (BALD and its kin):
+        each weights every label by a draw from the exponential distribution (Rubin's Bayesian
+        bootstrap, which unlike drawing labels with replacement keeps every class). The model itself
+        does not change. 0 means 10 where a strategy of the run needs them, else none.
 
     Examples
     --------
@@ -110,6 +141,7 @@ class Linear(Learner):
         strength: float | Literal["auto"] = "auto",
         scale: float = 100.0,
         class_weight: Literal["none", "balanced"] = "none",
+        committee: int = 0,
     ) -> None:
         if strength != "auto" and not _positive(strength):
             raise BadInput(f"strength={strength!r} is not a positive number", "or use 'auto'")
@@ -119,7 +151,20 @@ class Linear(Learner):
             raise BadInput(f"class_weight={class_weight!r} is unknown", "use none or balanced")
         self.strength = strength
         self.scale = scale
+        if isinstance(committee, bool) or not isinstance(committee, int) or committee < 0:
+            raise BadInput(f"committee={committee!r} is no number of members", "such as 10")
+        if committee == 1:
+            raise BadInput("a committee of 1 cannot disagree", "give at least 2 members")
         self.class_weight = class_weight
+        self.committee = committee
+        if committee:
+            self.gives = type(self).gives | {Need.COMMITTEE}  # type: ignore[misc]
+
+    def serving(self, needs: frozenset[Need]) -> Linear:
+        """Return this learner, with a committee when one is needed."""
+        if Need.COMMITTEE not in needs or self.committee:
+            return self
+        return Linear(self.strength, self.scale, self.class_weight, COMMITTEE)
 
     def fit(
         self, training: Training, rng: np.random.Generator, previous: Model | None = None
@@ -131,12 +176,12 @@ class Linear(Learner):
         facts = self._regularise(training, features, before)
         features = (features.astype(np.float64) / facts["spread"]).astype(np.float32)
         if training.kind == "multilabel":
-            model = self._fit_labels(training, features, facts)
+            model = self._fit_labels(training, features, facts, rng)
         else:
             seen = np.bincount(training.labels, minlength=training.classes) > 0
             if seen.sum() < 2:
                 return PriorModel(training.prior(), training.features.shape[1])
-            model = self._fit_classes(training, features, seen, facts, before)
+            model = self._fit_classes(training, features, seen, facts, before, rng)
         model.cost = Cost(
             len(features) * int(model.facts()["iterations"]), time.perf_counter() - started
         )
@@ -176,6 +221,7 @@ class Linear(Learner):
         seen: np.ndarray,
         facts: dict[str, Any],
         before: LinearModel | None,
+        rng: np.random.Generator,
     ) -> LinearModel:
         present = np.flatnonzero(seen)
         solver = self._solver(facts)
@@ -193,36 +239,68 @@ class Linear(Learner):
             solver.coef_ = start.astype(features.dtype)
             solver.intercept_ = bias.astype(features.dtype)
         _quiet_fit(solver, features, training.labels)
-        found = (solver.coef_ if basis is None else solver.coef_ @ basis.T) / facts["spread"]
-        weights = np.zeros((training.classes, width))
-        bias = np.zeros(training.classes)
-        if len(present) == 2:
-            weights[present[1]], bias[present[1]] = found[0], solver.intercept_[0]
-        else:
-            weights[present], bias[present] = found, solver.intercept_
         facts["iterations"] = int(np.max(solver.n_iter_))
-        return LinearModel(weights, bias, seen, facts)
+
+        def whole() -> tuple[np.ndarray, np.ndarray]:
+            """Return the solver's weights for all classes and undivided features."""
+            found = (solver.coef_ if basis is None else solver.coef_ @ basis.T) / facts["spread"]
+            weights, bias = np.zeros((training.classes, width)), np.zeros(training.classes)
+            if len(present) == 2:
+                weights[present[1]], bias[present[1]] = found[0], solver.intercept_[0]
+            else:
+                weights[present], bias[present] = found, solver.intercept_
+            return weights, bias
+
+        weights, bias = whole()
+        members = None
+        if self.committee:
+            coefficients, intercept = solver.coef_.copy(), solver.intercept_.copy()
+            found = []
+            for _ in range(self.committee):
+                solver.coef_, solver.intercept_ = coefficients.copy(), intercept.copy()
+                _quiet_fit(solver, features, training.labels, rng.exponential(size=len(features)))
+                facts["iterations"] += int(np.max(solver.n_iter_))
+                found.append(whole())
+            members = _members(found)
+        return LinearModel(weights, bias, seen, facts, members)
 
     def _fit_labels(
-        self, training: Training, features: np.ndarray, facts: dict[str, Any]
+        self,
+        training: Training,
+        features: np.ndarray,
+        facts: dict[str, Any],
+        rng: np.random.Generator,
     ) -> LinearModel:
-        weights = np.zeros((training.classes, training.features.shape[1]))
+        draws: list[np.ndarray | None] = [None]
+        draws += [rng.exponential(size=len(features)) for _ in range(self.committee)]
         prior = training.prior()
-        bias = np.log(prior / (1.0 - prior))
         seen = np.zeros(training.classes, dtype=bool)
+        found = [
+            (
+                np.zeros((training.classes, training.features.shape[1])),
+                np.log(prior / (1.0 - prior)),
+            )
+            for _ in draws
+        ]
         for c in range(training.classes):
             on = training.labels[:, c]
             if len(on) == 0 or on.min() == on.max():
                 continue  # never or always on so far: the smoothed prior stands
+            seen[c] = True
             solver = self._solver(facts)
-            _quiet_fit(solver, features, on)
-            weights[c], bias[c], seen[c] = (
-                solver.coef_[0] / facts["spread"],
-                solver.intercept_[0],
-                True,
-            )
-            facts["iterations"] += int(np.max(solver.n_iter_))
-        return LinearModel(weights, bias, seen, facts)
+            for draw, (weights, bias) in zip(draws, found, strict=True):
+                _quiet_fit(solver, features, on, draw)
+                weights[c], bias[c] = solver.coef_[0] / facts["spread"], solver.intercept_[0]
+                facts["iterations"] += int(np.max(solver.n_iter_))
+        weights, bias = found[0]
+        return LinearModel(weights, bias, seen, facts, _members(found[1:]))
+
+
+def _members(found: list[tuple[np.ndarray, np.ndarray]]) -> Members | None:
+    if not found:
+        return None
+    weights, bias = zip(*found, strict=True)
+    return np.stack(weights).astype(np.float32), np.stack(bias).astype(np.float32)
 
 
 def _positive(value: Any) -> bool:
@@ -230,7 +308,9 @@ def _positive(value: Any) -> bool:
     return number and 0 < value < float("inf")
 
 
-def _quiet_fit(solver: Any, features: np.ndarray, labels: np.ndarray) -> None:
+def _quiet_fit(
+    solver: Any, features: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None
+) -> None:
     """Fit; reaching the iteration limit is recorded in the model's facts, not warned of."""
     import warnings
 
@@ -238,4 +318,4 @@ def _quiet_fit(solver: Any, features: np.ndarray, labels: np.ndarray) -> None:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        solver.fit(features, labels)
+        solver.fit(features, labels, sample_weight=weights)

@@ -19,6 +19,7 @@ from labeltrain.loop.oracle import Oracle
 from labeltrain.loop.out_of_fold import out_of_fold
 from labeltrain.loop.sources import model_sources
 from labeltrain.loop.state import State
+from labeltrain.needs import OF_A_TRAINED_MODEL
 from labeltrain.rng import stream
 from labeltrain.store.ledger import Event
 from labeltrain.strategies.base import Memo, Need, Round, Strategy
@@ -116,7 +117,7 @@ class Trajectory:
         run: str = "",
     ) -> None:
         self.pool = pool
-        self.learner = learner
+        self.learner = learner = learner.serving(strategy.needs)
         self.strategy = strategy
         self.oracle = oracle
         self.evaluator = evaluator
@@ -165,7 +166,7 @@ class Trajectory:
     def _asker(self) -> Strategy:
         """Return who chooses: the seed method while there is nothing to be uncertain about."""
         blind = len(set(self.state.answers.values())) < 2
-        if self.state.round == 0 or (blind and Need.PROBABILITIES in self.strategy.needs):
+        if self.state.round == 0 or (blind and self.strategy.needs & OF_A_TRAINED_MODEL):
             return make_strategy(self.plan.seed_method)
         return self.strategy
 

@@ -13,6 +13,7 @@ from labeltrain.loop import audit
 from labeltrain.loop.checks import checked, refuse_unmet_needs
 from labeltrain.loop.out_of_fold import out_of_fold
 from labeltrain.loop.sources import model_sources
+from labeltrain.needs import OF_A_TRAINED_MODEL
 from labeltrain.projects.state import ProjectState
 from labeltrain.projects.training import THREADS, training_set
 from labeltrain.rng import stream
@@ -112,13 +113,16 @@ class _Late:
     def head(self) -> Any:
         return self._project.fitted().head
 
+    def committee(self, features: np.ndarray) -> np.ndarray:
+        return self._project.fitted().committee(features)
+
 
 def _select(
     project: Project, chosen: Strategy, count: int, candidates: np.ndarray, number: int
 ) -> tuple[Strategy, list[dict[str, Any]]]:
     state, seed = project.state, project.spec["seed"]
     training = training_set(project)
-    if len(np.unique(training.labels)) < 2 and Need.PROBABILITIES in chosen.needs:
+    if len(np.unique(training.labels)) < 2 and chosen.needs & OF_A_TRAINED_MODEL:
         chosen = strategies.make(COLD_START)  # nothing to be uncertain about yet
     learner, features = project.learner(), project.features()
     view = PoolView(

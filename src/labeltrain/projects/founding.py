@@ -54,7 +54,8 @@ def found(
     """
     _refuse_taken(folder)
     audit.check_share(audit_share)
-    method, trained_by = strategies.make(strategy), learners.make(learner, learner_options)
+    method = strategies.make(strategy)
+    trained_by = learners.make(learner, learner_options).serving(method.needs)
     refuse_unmet_needs(method, learner, [Need.EMBEDDINGS, *trained_by.gives])
     if isinstance(source, Dataset):
         dataset, origin = _checked(source), None

@@ -29,6 +29,7 @@ from labeltrain.projects.state import ProjectState
 from labeltrain.projects.training import fit, temperature
 from labeltrain.projects.words import many
 from labeltrain.store import Event, Workspace
+from labeltrain.strategies import registry as strategies
 
 
 class Project:
@@ -360,8 +361,9 @@ class Project:
         return self._features
 
     def learner(self) -> Learner:
-        """Return the project's learner."""
-        return learners.make(self.spec["learner"], self.spec["learner_options"])
+        """Return the project's learner, giving what the project's strategy needs."""
+        learner = learners.make(self.spec["learner"], self.spec["learner_options"])
+        return learner.serving(strategies.make(self.spec["strategy"]).needs)
 
     def fitted(self) -> Model:
         """Return the model of the labels in force, not calibrated; fitted when they change."""

@@ -22,9 +22,9 @@ def unit_rows(points: np.ndarray, positions: np.ndarray | None = None) -> np.nda
     def scale(rows: slice) -> None:
         block = np.asarray(points[rows if positions is None else positions[rows]], np.float32)
         largest = np.abs(block).max(axis=1, keepdims=True, initial=0.0)
-        block = block / np.where(largest > 0.0, largest, 1.0)  # squares may overflow or vanish
-        length = np.linalg.norm(block, axis=1, keepdims=True)
-        out[rows] = block / np.where(length > 0.0, length, 1.0)
+        scaled = block / np.where(largest > 0.0, largest, 1.0)  # squares may overflow or vanish
+        length = np.linalg.norm(scaled, axis=1, keepdims=True)
+        out[rows] = scaled / np.where(length > 0.0, length, 1.0)
 
     map_blocks(scale, row_blocks(n, 8192))
     return out

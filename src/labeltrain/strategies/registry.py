@@ -13,16 +13,25 @@ from labeltrain.strategies.base import Strategy
 _SHIPPED: dict[str, tuple[str, str]] = {
     "alfa-mix": ("alfa_mix", "AlfaMix"),
     "badge": ("badge", "Badge"),
-    "cluster-margin": ("cluster_margin", "ClusterMargin"),
+    "bait": ("bait", "Bait"),
+    "bald": ("bald", "Bald"),
+    "batch-bald": ("batch_bald", "BatchBald"),
     "clue": ("clue", "Clue"),
+    "cluster-margin": ("cluster_margin", "ClusterMargin"),
     "clusters": ("clusters", "Clusters"),
     "confidence": ("confidence", "Confidence"),
     "dropquery": ("drop_query", "DropQuery"),
     "entropy": ("entropy", "Entropy"),
+    "facility-location": ("facility_location", "FacilityLocation"),
     "k-center": ("k_center", "KCenter"),
     "margin": ("margin", "Margin"),
+    "max-herding": ("max_herding", "MaxHerding"),
+    "power-bald": ("power_bald", "PowerBald"),
+    "power-margin": ("power_margin", "PowerMargin"),
+    "prob-cover": ("prob_cover", "ProbCover"),
     "random": ("random", "Random"),
     "typiclust": ("typiclust", "TypiClust"),
+    "uherding": ("uherding", "UHerding"),
 }
 _registered: dict[str, type[Strategy]] = {}
 
@@ -92,13 +101,7 @@ def make(name: str, parameters: Mapping[str, Any] | None = None) -> Strategy:
 
 
 def describe() -> list[dict[str, Any]]:
-    """Return name, needs and summary of every strategy."""
-    return [
-        {
-            "name": name,
-            "summary": cls.summary,
-            "needs": sorted(cls.needs),
-            "sequential": cls.sequential,
-        }
-        for name, cls in ((name, get(name)) for name in names())
-    ]
+    """Return what every strategy needs, takes and keeps; prints as a table."""
+    from labeltrain.strategies.catalogue import Catalogue, card
+
+    return Catalogue(card(name, get(name)) for name in names())

@@ -129,7 +129,8 @@ def refuse_bad_names(study: StudySpec) -> None:
         learner = learners.make(spec.learner, spec.learner_options)
         for one in spec.strategies:
             strategy = strategies.make(one.name, one.parameters)
-            refuse_unmet_needs(strategy, spec.learner, [Need.EMBEDDINGS, *learner.gives])
+            gives = learner.serving(strategy.needs).gives
+            refuse_unmet_needs(strategy, spec.learner, [Need.EMBEDDINGS, *gives])
         known = [*METRICS, "pool_accuracy"]
         if spec.metric not in known:
             raise unknown_name("metric", spec.metric, known)
@@ -175,7 +176,8 @@ def prepare(spec: ExperimentSpec, progress: Callable[[int, int], None] | None = 
         )
     for one in spec.strategies:
         strategy = strategies.make(one.name, one.parameters)
-        gives = learners.make(spec.learner, spec.learner_options).gives
+        learner = learners.make(spec.learner, spec.learner_options)
+        gives = learner.serving(strategy.needs).gives
         refuse_unmet_needs(strategy, spec.learner, [Need.EMBEDDINGS, *gives], dataset.kind)
     known = (labels >= 0) if labels.ndim == 1 else (labels >= 0).all(axis=1)
     rows = np.flatnonzero(known)
