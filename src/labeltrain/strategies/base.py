@@ -100,7 +100,8 @@ class Strategy(ABC):
 
     def parameters(self) -> Mapping[str, Any]:
         """Return the parameters that, with the class, make this strategy."""
-        return {k: v for k, v in vars(self).items() if not k.startswith("_")}
+        declared = vars(Strategy)  # `needs` and its like may follow from the parameters
+        return {k: v for k, v in vars(self).items() if not (k.startswith("_") or k in declared)}
 
     @abstractmethod
     def select(self, view: PoolView, count: int, rng: np.random.Generator) -> Picks:

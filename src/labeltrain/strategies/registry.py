@@ -12,6 +12,7 @@ from labeltrain.strategies.base import Strategy
 # name: module and class, loaded when it is first asked for.
 _SHIPPED: dict[str, tuple[str, str]] = {
     "alfa-mix": ("alfa_mix", "AlfaMix"),
+    "anchoral": ("anchor_al", "AnchorAL"),
     "badge": ("badge", "Badge"),
     "bait": ("bait", "Bait"),
     "bald": ("bald", "Bald"),
@@ -30,6 +31,7 @@ _SHIPPED: dict[str, tuple[str, str]] = {
     "power-margin": ("power_margin", "PowerMargin"),
     "prob-cover": ("prob_cover", "ProbCover"),
     "random": ("random", "Random"),
+    "seals": ("seals", "Seals"),
     "typiclust": ("typiclust", "TypiClust"),
     "uherding": ("uherding", "UHerding"),
 }

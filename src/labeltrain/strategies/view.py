@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -85,6 +86,12 @@ class PoolView:
             free[self.pending] = False
             candidates = np.flatnonzero(free)
         self.candidates = _frozen(np.asarray(candidates, dtype=np.int64))
+
+    def narrowed(self, candidates: np.ndarray) -> PoolView:
+        """Return this view with fewer candidates; all that is computed is shared."""
+        view = copy.copy(self)
+        view.candidates = _frozen(np.asarray(candidates, dtype=np.int64))
+        return view
 
     def has(self, name: str) -> bool:
         """Return True when this view can give `name`."""

@@ -35,15 +35,19 @@ class StrategyContract:
     strategy: ClassVar[type[Strategy]]
     parameters: ClassVar[Mapping[str, Any]] = {}
 
+    def made(self) -> Strategy:
+        """Return the strategy with its parameters; what it needs may follow from them."""
+        return self.strategy(**self.parameters)
+
     def pick(self, view: PoolView, count: int, seed: int = 0) -> CheckedPicks:
         """Select, and check what every selection must satisfy."""
-        strategy = self.strategy(**self.parameters)
+        strategy = self.made()
         picks = strategy.select(view, count, np.random.default_rng(seed))
         return checked(picks, view, count, strategy.name)
 
     def kinds(self) -> list[str]:
         """Return the kinds of data the strategy declares to work on."""
-        return sorted(self.strategy.kinds)
+        return sorted(self.made().kinds)
 
     def test_it_has_a_name_and_a_summary(self) -> None:
         assert self.strategy.name
@@ -72,11 +76,11 @@ class StrategyContract:
 
     def test_it_reads_only_what_it_declares(self) -> None:
         for kind in self.kinds():
-            only = frozenset(self.strategy.needs)
+            only = frozenset(self.made().needs)
             assert len(self.pick(pool_view(kind=kind, only=only), 5).positions) == 5
 
     def test_it_is_refused_a_view_without_what_it_needs(self) -> None:
-        needed = set(self.strategy.needs)
+        needed = set(self.made().needs)
         if Need.HIDDEN in needed:
             needed.discard(Need.EMBEDDINGS)  # hidden falls back on embeddings
         for need in needed - {Need.HIDDEN}:
@@ -139,7 +143,7 @@ class StrategyContract:
         )
 
     def test_permuting_the_pool_permutes_the_picks(self) -> None:
-        if not self.strategy.deterministic:
+        if not self.made().deterministic:
             return
         view = pool_view(n=90, pending=0)
         order = np.random.default_rng(7).permutation(90)
@@ -161,13 +165,13 @@ class StrategyContract:
         assert sorted(there.tolist()) == sorted(self.pick(view, 12).positions.tolist())
 
     def test_a_deterministic_strategy_does_not_use_the_generator(self) -> None:
-        if not self.strategy.deterministic:
+        if not self.made().deterministic:
             return
         one, two = (self.pick(pool_view(), 9, seed=seed).positions.tolist() for seed in (1, 2))
         assert one == two
 
     def test_nested_picks_in_two_goes_are_those_in_one(self) -> None:
-        if not (self.strategy.nested and self.strategy.deterministic):
+        if not (self.made().nested and self.made().deterministic):
             return
         for kind in self.kinds():
             view = pool_view(n=70, kind=kind, pending=0)
@@ -193,7 +197,7 @@ class StrategyContract:
             Need.TARGETS: features[:10],
             Need.SCORES: {"token_entropy": np.linspace(0, 1, 100)},
         }
-        wanted = {k: v for k, v in extra.items() if k in self.strategy.needs}
+        wanted = {k: v for k, v in extra.items() if k in self.made().needs}
         pool = Pool(features[:100], [f"i{k}" for k in range(100)], ("a", "b", "c"), extra=wanted)
         oracle = SimulatedOracle(truth[:100], 3)
         evaluator = Evaluator(features[100:], truth[100:], truth[:100], 3)
@@ -201,7 +205,7 @@ class StrategyContract:
         trajectory = Trajectory(
             pool,
             learners.make("linear"),
-            self.strategy(**self.parameters),
+            self.made(),
             oracle,
             evaluator,
             plan,
