@@ -20,7 +20,7 @@ lint: .venv/dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/dev
+bench: .venv/peers
 	$(BIN)/python benchmarks/round_speed.py
 	$(BIN)/python benchmarks/logistic.py
 
@@ -38,6 +38,11 @@ study: .venv/run
 
 .venv/dev: .venv/run
 	$(PIP) --constraint requirements.txt --editable ".[dev]"
+	touch $@
+
+# The libraries that `make bench` runs beside this one.
+.venv/peers: .venv/dev
+	$(PIP) --constraint requirements.txt --editable ".[peers]"
 	touch $@
 
 clean:

@@ -40,7 +40,7 @@ def random_committee(seed: int, members: int, n: int, classes: int) -> np.ndarra
 def test_greedy_picks_are_those_of_the_slow_twin(seed: int, members: int, classes: int) -> None:
     n = 7
     committee = random_committee(seed, members, n, classes)
-    rows, gains = greedy_joint_information(committee, 4, np.random.default_rng(0))
+    rows, gains = greedy_joint_information(committee, 4, np.random.default_rng(0), spent=0.0)
     batch: list[int] = []
     for row, gain in zip(rows.tolist(), gains.tolist(), strict=True):
         before = information(committee, batch) if batch else 0.0
@@ -69,14 +69,14 @@ def test_bald_of_labels_is_the_sum_over_them() -> None:
 def test_drawn_labellings_estimate_the_exact_gains() -> None:
     committee = random_committee(1, 6, 12, 3)
     exact, exact_gains = greedy_joint_information(
-        committee, 5, np.random.default_rng(0), configurations=3**6
+        committee, 5, np.random.default_rng(0), configurations=3**6, spent=0.0
     )
     drawn_gains = np.mean(
         [
             information(
                 committee,
                 greedy_joint_information(
-                    committee, 5, np.random.default_rng(seed), configurations=200
+                    committee, 5, np.random.default_rng(seed), configurations=200, spent=0.0
                 )[0].tolist(),
             )
             for seed in range(5)

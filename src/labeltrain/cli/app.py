@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from labeltrain import __version__
-from labeltrain.cli import data, listing, project, report, run, workspace
+from labeltrain.cli import data, listing, project, report, run, select, workspace
 
 app = typer.Typer(
     name="labeltrain",
@@ -37,6 +37,7 @@ def _root(
 
 app.command("run")(run.run)
 app.command("report")(report.report)
+app.command("select")(select.select)
 app.command("list")(listing.listing)
 app.add_typer(data.app, name="data")
 app.add_typer(project.app, name="project")

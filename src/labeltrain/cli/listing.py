@@ -29,7 +29,8 @@ def listing(
     if json_:
         as_json(rows)
     else:
-        as_table(rows)
+        few = ("name", "summary", "needs", "sequential")  # --json has the rest
+        as_table(rows, few if what is What.strategies else None)
 
 
 def _rows(what: What) -> list[dict[str, Any]]:

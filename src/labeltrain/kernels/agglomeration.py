@@ -20,12 +20,18 @@ def average_linkage(points: np.ndarray, clusters: int) -> np.ndarray:
     SciPy's nearest-neighbour chain, O(n²).
     """
     from scipy.cluster.hierarchy import fcluster, linkage
-    from scipy.spatial.distance import pdist
+    from scipy.spatial.distance import squareform
 
     n = len(points)
+    points = np.ascontiguousarray(points, dtype=np.float32)
     if clusters >= n:
-        return np.ascontiguousarray(points, dtype=np.float32)
-    tree = linkage(pdist(np.asarray(points, dtype=np.float64)), method="average")
+        return points
+    centred = points - points.mean(axis=0)
+    squares = np.einsum("ij,ij->i", centred, centred)
+    matrix = squares[:, None] + squares - 2.0 * (centred @ centred.T)
+    np.fill_diagonal(matrix, 0.0)
+    distances = squareform(np.sqrt(np.maximum(matrix, 0.0)), checks=False).astype(np.float64)
+    tree = linkage(distances, method="average")
     assigned = fcluster(tree, clusters, criterion="maxclust") - 1
     sizes = np.bincount(assigned)
     sums = np.zeros((len(sizes), points.shape[1]))

@@ -107,29 +107,35 @@ class FisherSearch:
         self.points = points
         self.factors = factors
         self.target = target
-        self.inverse = np.linalg.inv(matrix)
-        self.crossed = self.inverse @ target @ self.inverse
+        self.inverse = np.asfortranarray(np.linalg.inv(matrix))  # symmetric; BLAS writes into it
         n, _, r = factors.shape
         self.g = np.empty((n, r, r))
         self.h = np.empty((n, r, r))
         per_item = factors.shape[1] ** 2 * points.shape[1]
         rows = int(np.clip(2**22 // max(per_item, 1), 1, ROWS))
-        map_blocks(self._start, row_blocks(n, rows))
+        for whole, small in (
+            (self.inverse, self.g),
+            (self.inverse @ target @ self.inverse, self.h),
+        ):
+            self._start(whole, small, row_blocks(n, rows))
 
     @property
     def objective(self) -> float:
         """tr(M^-1 F)."""
         return float((self.inverse * self.target).sum())
 
-    def _start(self, rows: slice) -> None:
-        z, u = self.points[rows], self.factors[rows]
-        k, classes, _ = u.shape
-        d = z.shape[1]
-        for whole, small in ((self.inverse, self.g), (self.crossed, self.h)):
-            turned = whole.reshape(classes, d, classes * d).transpose(1, 0, 2).reshape(d, -1)
-            once = (z @ turned).reshape(k, classes * classes, d)
-            twice = np.einsum("kcd,kd->kc", once, z).reshape(k, classes, classes)
+    def _start(self, whole: np.ndarray, small: np.ndarray, blocks: list[slice]) -> None:
+        """Fill small[i] with V_i' whole V_i."""
+        classes, d = self.factors.shape[1], self.points.shape[1]
+        turned = whole.reshape(classes, d, classes * d).transpose(1, 0, 2).reshape(d, -1)
+
+        def fill(rows: slice) -> None:
+            z, u = self.points[rows], self.factors[rows]
+            once = (z @ turned).reshape(len(z), classes * classes, d)
+            twice = np.einsum("kcd,kd->kc", once, z).reshape(len(z), classes, classes)
             small[rows] = u.transpose(0, 2, 1) @ twice @ u
+
+        map_blocks(fill, blocks)
 
     def gains(self) -> np.ndarray:
         """Return what adding each item would take off tr(M^-1 F), float64 (n,)."""
@@ -152,6 +158,8 @@ class FisherSearch:
 
     def move(self, item: int, sign: float) -> None:
         """Add (sign 1) or take away (sign -1) an item."""
+        from scipy.linalg.blas import dgemm
+
         from labeltrain.kernels import _compiled_fisher as compiled
 
         u, z = self.factors[item], self.points[item]
@@ -166,9 +174,7 @@ class FisherSearch:
         fw = self.target @ w
         y = self.inverse @ fw
         middle = w.T @ fw
-        self.inverse -= sign * (w @ w.T)
-        wy = w @ y.T
-        self.crossed += w @ middle @ w.T - sign * (wy + wy.T)
+        self.inverse = dgemm(-sign, w, w, beta=1.0, c=self.inverse, trans_b=True, overwrite_c=True)
         classes, d, q = u.shape[0], len(z), w.shape[1]
         both = np.concatenate([w, y], axis=1).reshape(classes, d, 2 * q)
         both = np.ascontiguousarray(both.transpose(1, 0, 2)).reshape(d, -1)

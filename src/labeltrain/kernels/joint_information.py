@@ -8,11 +8,17 @@ from labeltrain.kernels.blocks import map_blocks, row_blocks
 from labeltrain.kernels.uncertainty import TINY
 
 BLOCK = 64  # candidates looked at together: their joint tables are held in memory
-SPENT = 1e-9  # bits; less is rounding
+SPENT = 0.02  # of the log2 S bits of S members, or of a joint's first gain: below this is noise
+TINIEST = 1e-9  # bits; less is rounding
 
 
 def greedy_joint_information(
-    committee: np.ndarray, count: int, rng: np.random.Generator, *, configurations: int = 4096
+    committee: np.ndarray,
+    count: int,
+    rng: np.random.Generator,
+    *,
+    configurations: int = 1024,
+    spent: float = SPENT,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pick, again and again, what raises the mutual information of batch and member most.
 
@@ -26,6 +32,8 @@ def greedy_joint_information(
     configurations : int
         Joint labellings of the batch that are kept: all of them while they are no more than this
         (exact), else so many drawn from their distribution.
+    spent : float
+        See the notes; 0 goes on with one joint until gains are rounding.
 
     Returns
     -------
@@ -38,8 +46,8 @@ def greedy_joint_information(
     -----
     The joint information is submodular, so a gain of an earlier moment is an upper bound: only
     the leading candidates are evaluated again (lazy greedy), `BLOCK` at a time. A committee of S
-    members carries log2 S bits at most; when they are spent, a new joint begins with the next
-    pick, since all gains would be zero from there on.
+    members carries log2 S bits at most; when all but `SPENT` of them are told, or gains have fallen
+    to that share of the first, a new joint begins with the next pick: what is left is noise.
     """
     members, n, _ = committee.shape
     noise = _expected_entropy(committee)
@@ -50,13 +58,19 @@ def greedy_joint_information(
     left = np.ones(n, dtype=bool)
     rows: list[int] = []
     gains: list[float] = []
+    told = first = 0.0  # bits the joint has, and what its first pick gave
     while len(rows) < count:
-        best, gain = _lazy_best(joint, committee, noise, bounds, left)
-        if gain <= SPENT and joint is not fresh:
+        enough = told > 0.0 and told >= (1.0 - spent) * np.log2(members)
+        if not enough:
+            best, gain = _lazy_best(joint, committee, noise, bounds, left)
+            enough = joint is not fresh and gain <= max(TINIEST, spent * first)
+        if enough:
             joint, bounds = fresh, np.where(left, alone, -np.inf)
+            told = first = 0.0
             continue
         rows.append(best)
         gains.append(gain)
+        told, first = told + gain, first or gain
         left[best] = False
         bounds[best] = -np.inf
         joint = joint.extended(committee[:, best], rng)
@@ -105,26 +119,28 @@ class _Joint:
         self.table = np.ones((1, members)) if table is None else table  # (K, S): p(labelling | s)
         self.sampled = sampled
         self.chance = self.table.mean(axis=1)  # (K,): p(labelling)
-        if sampled:
-            self.entropy = -float(np.log2(self.chance).mean())
-        else:
-            self.entropy = -float((self.chance * np.log2(np.maximum(self.chance, 1e-300))).sum())
+        self.entropy = -float((self.chance * np.log2(np.maximum(self.chance, 1e-300))).sum())
 
     def gains(self, committee: np.ndarray, rows: np.ndarray, noise: np.ndarray) -> np.ndarray:
         """Return what each row would add to the joint information, in bits."""
         result = np.empty(len(rows))
-        scale = 1.0 / (self.chance * len(self.chance)) if self.sampled else None
+        # Drawn labellings are an estimate already: float32, scaled so that none is tiny.
+        kind = np.float32 if self.sampled else np.float64
+        scale = self.table.mean(axis=1, keepdims=True) if self.sampled else np.ones((1, 1))
+        table = (self.table / (scale * len(self.table[0]))).astype(kind)
 
         def evaluate(part: slice) -> None:
-            p = np.asarray(committee[:, rows[part]], dtype=np.float64)  # (S, k, C)
+            p = np.asarray(committee[:, rows[part]], dtype=kind)  # (S, k, C)
             members, k, classes = p.shape
-            joint = self.table @ p.reshape(members, k * classes) / members  # (K, k C)
-            terms = joint * np.log2(np.maximum(joint, 1e-300))
-            total = terms.sum(axis=0) if scale is None else scale @ terms
-            result[part] = -total.reshape(k, classes).sum(axis=1)
+            joint = table @ p.reshape(members, k * classes)  # (K, k C): p(y | labelling) if drawn
+            terms = np.log(np.maximum(joint, np.finfo(kind).tiny))  # log2 is several times slower
+            terms *= joint
+            total = terms.sum(axis=0, dtype=np.float64).reshape(k, classes).sum(axis=1) / np.log(2)
+            result[part] = -total / len(table) if self.sampled else -total
 
         map_blocks(evaluate, row_blocks(len(rows), BLOCK))
-        return result - self.entropy - noise[rows]
+        # Drawn: the entropy of the item given each labelling, so that of the batch is not in it.
+        return result - noise[rows] - (0.0 if self.sampled else self.entropy)
 
     def extended(self, member_probabilities: np.ndarray, rng: np.random.Generator) -> _Joint:
         """Return the joint with one more item, whose probabilities are (S, C)."""
@@ -140,4 +156,6 @@ class _Joint:
         predictive = table @ p
         cumulative = np.cumsum(predictive, axis=1)
         drawn = (rng.random((len(table), 1)) * cumulative[:, -1:] > cumulative).sum(axis=1)
-        return _Joint(members, self.limit, np.maximum(table * p.T[drawn], 1e-300), sampled=True)
+        extended = table * p.T[drawn]
+        extended /= np.maximum(extended.max(axis=1, keepdims=True), 1e-300)  # only ratios count
+        return _Joint(members, self.limit, extended, sampled=True)

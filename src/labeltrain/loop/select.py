@@ -2,34 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from labeltrain.errors import BadInput, unknown_name
-from labeltrain.loop.checks import checked, refuse_unmet_needs
-from labeltrain.rng import stream
-from labeltrain.strategies.base import Need, Past, Round
-from labeltrain.strategies.registry import make
-from labeltrain.strategies.view import PoolView
+from labeltrain.errors import BadInput, MissingNeed, nearest
+from labeltrain.loop import inputs
+from labeltrain.loop.as_numpy import as_numpy
+from labeltrain.loop.call import Call
+from labeltrain.loop.label_codes import label_codes
+from labeltrain.loop.pool_arrays import class_columns, pool_size, read_arrays, refuse_missing
+from labeltrain.strategies import registry
+from labeltrain.strategies.base import Need, Past, Strategy
+
+KINDS = ("multiclass", "multilabel", "none")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Selection:
-    """What `select` returns.
+    """What `select` returns; ``numpy.asarray(selection)`` gives the positions.
 
     Attributes
     ----------
     positions : ndarray of int64, shape (k,)
+        Rows of the arrays that were given, in the order in which they were picked.
     ids : tuple, length k
         The items' ids when `ids` were given, else the positions.
     scores : ndarray of float64, shape (k,)
+        The strategy's own score of each pick, NaN where it has none.
     why : tuple of str, length k
+        A short reason for each pick.
     notes : tuple
+        What the strategy wants to remember of each pick.
     exhausted : bool
-        True when the pool held fewer items than the budget asked for.
+        True when the pool held less than the budget could buy.
+    answers : tuple or None
+        What `ask` answered to each pick; None when nothing was asked.
+    history : tuple of labeltrain.strategies.Past
+        The history that was given, and these picks: pass it on in the next call.
     """
 
     positions: np.ndarray
@@ -38,67 +51,98 @@ class Selection:
     why: tuple[str, ...]
     notes: tuple[Any, ...]
     exhausted: bool
+    answers: tuple[Any, ...] | None = None
+    history: tuple[Past, ...] = ()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """Return the positions."""
+        return np.array(self.positions, dtype=dtype, copy=copy)
+
+    def __len__(self) -> int:
+        return len(self.positions)
 
 
 def select(
-    strategy: str,
+    strategy: str | Strategy,
     *,
-    budget: int,
+    budget: float,
+    embeddings: Any = None,
+    probabilities: Any = None,
+    committee: Any = None,
+    labelled: Any = (),
+    labels: Any = None,
+    groups: Any = None,
+    candidates: Any = None,
+    ask: Callable[[np.ndarray], Any] | None = None,
     seed: int = 0,
-    embeddings: np.ndarray | None = None,
-    probabilities: np.ndarray | None = None,
-    labelled: np.ndarray | Sequence[int] = (),
-    labels: np.ndarray | Sequence[Any] | None = None,
-    pending: np.ndarray | Sequence[int] = (),
-    candidates: np.ndarray | Sequence[int] | None = None,
-    ids: Sequence[Any] | None = None,
+    parallel: int = 1,
+    pending: Any = (),
+    ids: Any = None,
     kind: str = "multiclass",
-    classes: int | Sequence[str] | None = None,
+    classes: int | Sequence[Any] | None = None,
     history: Sequence[Past] = (),
-    parameters: Mapping[str, Any] | None = None,
-    **more: Any,
+    **options: Any,
 ) -> Selection:
     """Choose what to label next from arrays of your own.
 
+    Arrays may be NumPy (memory maps are not copied), torch tensors, SciPy sparse, pandas or
+    polars. Positions are row numbers from 0 to n-1; the index of pandas is not read.
+
     Parameters
     ----------
-    strategy : str
-        A name of ``labeltrain list strategies``.
+    strategy : str or Strategy
+        A name of :func:`labeltrain.strategies`, or a strategy that was made already.
     budget : int
-        How many items to pick.
-    seed : int
-    embeddings : ndarray of float, shape (n, d)
-    probabilities : ndarray of float, shape (n, C)
-        Of the whole pool; rows sum to 1 (multilabel: each entry in [0, 1]).
-    labelled : sequence of int, or ndarray of bool, shape (n,)
+        How many items to pick; a total cost when `costs` are given.
+    embeddings : array-like, shape (n, d)
+        Features of the whole pool, labelled items too. A column of vectors is taken as well.
+    probabilities : array-like, shape (n, C)
+        Predicted classes of the whole pool; rows sum to 1 (multilabel: entries in [0, 1]).
+        The mean of the committee when only that is given.
+    committee : array-like, shape (S, n, C), or list of (n, C)
+        Probabilities of several models.
+    labelled : array-like of int, shape (m,), or of bool, shape (n,)
         Positions of the items that have a label, or a mask.
-    labels : sequence
-        Their labels, aligned with `labelled`; only some strategies read them.
-    pending, candidates : sequence of int
-        Items that were asked already; items that may be picked (all others by default).
+    labels : array-like, shape (m,)
+        Their labels, aligned with `labelled` (a mask: in ascending order). Whole numbers are
+        columns of `probabilities`; names need `classes`, unless no probabilities are given.
+        Multilabel: rows of 0/1, shape (m, C).
+    groups : array-like, shape (n,)
+        Group of each item, for strategies that draw from groups.
+    candidates : array-like of int or bool
+        What may be picked; by default all that is neither labelled nor pending.
+    ask : callable
+        For sequential strategies, which learn from each answer: takes positions, int64 (k,), and
+        returns their labels in the same order; None in place of a label skips the item.
+    seed : int
+        Same arguments and seed, same picks.
+    parallel : int
+        How many items `ask` gets at once.
+    pending : array-like of int or bool
+        Items that were asked for and are not answered yet.
     ids : sequence, length n
-        Ids to return instead of positions.
-    kind : {"multiclass", "multilabel"}
-    classes : int or sequence of str
-        Needed only when there are no probabilities.
+        Ids to return beside the positions.
+    kind : {"multiclass", "multilabel", "none"}
+        What labels are.
+    classes : int or sequence
+        Their number, or their names in the order of the columns of `probabilities`.
     history : sequence of labeltrain.strategies.Past
-    parameters : mapping
-        Parameters of the strategy.
-    **more
-        Whatever else the strategy reads of its view: ``hidden``, ``committee``, ``predict``,
-        ``head``, ``out_of_fold``, ``prior``, ``groups``, ``costs``, ``targets``, ``scores``.
+        Earlier picks, for strategies that remember: ``selection.history`` of the last call.
+    **options
+        More of what strategies read (``hidden``, ``predict``, ``head``, ``out_of_fold``,
+        ``prior``, ``costs``, ``targets``, ``scores``), and the parameters of the strategy.
 
     Returns
     -------
     Selection
-        At most `budget` items; what there is, with ``exhausted=True``, when the pool holds fewer.
+        What there is, with ``exhausted=True``, when the pool holds less than the budget.
 
     Raises
     ------
     BadInput
-        Arrays that do not fit together, NaN, positions outside the pool.
+        Arrays that do not fit together, NaN, positions outside the pool, unknown options.
     MissingNeed
-        The strategy needs an array that was not given.
+        The strategy needs what was not given.
 
     Examples
     --------
@@ -106,138 +150,126 @@ def select(
     >>> P = np.array([[0.5, 0.3, 0.2], [0.4, 0.35, 0.25], [0.9, 0.05, 0.05]])
     >>> labeltrain.select("margin", probabilities=P, budget=2).positions.tolist()
     [1, 0]
+    >>> labeltrain.select("random", embeddings=P, labelled=[0, 2], budget=5).exhausted
+    True
     """
-    if isinstance(budget, bool) or int(budget) != budget or budget < 0:
-        raise BadInput(
-            f"budget={budget!r} is not a number of items", "give an integer of 0 or more"
-        )
-    for name in more:
-        if name not in set(Need):
-            raise unknown_name(
-                "array", name, [*(n.value for n in Need), "labelled", "labels", "pending", "ids"]
-            )
-    chosen = make(strategy, parameters)
-    sources = dict(more)
-    if embeddings is not None:
-        sources["embeddings"] = _matrix("embeddings", embeddings)
-    if probabilities is not None:
-        sources["probabilities"] = _probabilities(probabilities, kind)
-    n = _pool_size(sources, ids)
-    if classes is None:
-        classes = sources["probabilities"].shape[1] if probabilities is not None else 0
-    known = _positions("labelled", labelled, n)
-    given = np.asarray([] if labels is None else labels)
-    if labels is not None and len(given) != len(known):
-        raise BadInput(f"{len(given)} labels for {len(known)} labelled items", "align them")
-    refuse_unmet_needs(chosen, "none (arrays of your own)", sources, kind)
-    view = PoolView(
-        n,
-        classes,
-        kind=kind,
-        labelled=known,
-        labels=given if labels is not None else (),
-        pending=_positions("pending", pending, n),
-        candidates=None if candidates is None else _candidates(candidates, known, pending, n),
-        round=Round(1, float(budget)),
-        history=history,
-        sources=sources,
-    )
-    count = min(int(budget), len(view.candidates))
-    exhausted = count < budget
-    if count == 0:
-        empty = np.empty(0)
-        return Selection(empty.astype(np.int64), (), empty, (), (), exhausted)
-    picks = checked(
-        chosen.select(view, count, stream(seed, "select", strategy)), view, count, strategy
-    )
-    positions = picks.positions
-    return Selection(
-        positions,
-        tuple(positions.tolist() if ids is None else (ids[p] for p in positions)),
-        picks.scores,
-        picks.why,
-        picks.notes,
-        exhausted,
-    )
-
-
-def _matrix(name: str, values: np.ndarray) -> np.ndarray:
-    array = np.asarray(values)
-    if array.ndim != 2:
-        raise BadInput(f"{name} has shape {array.shape}", "give one row per item: (n, d)")
-    if array.dtype.kind not in "fiub":
-        raise BadInput(f"{name} has dtype {array.dtype}", "give numbers")
-    if array.dtype.kind != "f":
-        array = array.astype(np.float64)
-    bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
-    if len(bad):
-        raise BadInput(
-            f"{name} is NaN or infinite in row(s) {bad[:5].tolist()} ({len(bad)} in all)",
-            "remove or repair these items",
-        )
-    return array
-
-
-def _probabilities(values: np.ndarray, kind: str) -> np.ndarray:
-    array = _matrix("probabilities", values)
-    outside = (array < -1e-6).any(axis=1) | (array > 1 + 1e-6).any(axis=1)
-    if kind == "multiclass":
-        outside |= np.abs(array.sum(axis=1) - 1.0) > 1e-3
-    bad = np.flatnonzero(outside)
-    if len(bad):
-        raise BadInput(
-            f"probabilities are no distribution in row(s) {bad[:5].tolist()} ({len(bad)} in all)",
-            "rows must be within [0, 1] and sum to 1; use kind='multilabel' for independent labels",
-        )
-    return array
-
-
-def _pool_size(sources: Mapping[str, Any], ids: Sequence[Any] | None) -> int:
-    sizes = {
-        name: len(sources[name])
-        for name in ("embeddings", "probabilities", "hidden", "prior", "groups", "costs")
-        if name in sources
+    arrays = {name: value for name, value in options.items() if name in set(Need)}
+    chosen = resolved(strategy, {k: v for k, v in options.items() if k not in arrays})
+    if kind not in KINDS:
+        raise BadInput(f"kind={kind!r} is unknown", f"known: {', '.join(KINDS)}")
+    arrays |= {
+        "embeddings": embeddings,
+        "probabilities": probabilities,
+        "committee": committee,
+        "groups": groups,
     }
-    if ids is not None:
-        sizes["ids"] = len(ids)
-        if len(set(ids)) != len(ids):
-            raise BadInput("ids are not unique", "give every item its own id")
-    if not sizes:
-        raise BadInput("the size of the pool is unknown", "give embeddings, probabilities or ids")
-    if len(set(sizes.values())) > 1:
-        raise BadInput(f"arrays disagree on the size of the pool: {sizes}", "one row per item")
-    return next(iter(sizes.values()))
-
-
-def _positions(name: str, values: np.ndarray | Sequence[int], n: int) -> np.ndarray:
-    array = np.asarray(values)
-    if array.dtype == bool:
-        if array.shape != (n,):
-            raise BadInput(f"{name} is a mask of shape {array.shape}", f"give shape ({n},)")
-        return np.flatnonzero(array)
-    if array.size == 0:
-        return np.empty(0, dtype=np.int64)
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise BadInput(f"{name} has dtype {array.dtype}, shape {array.shape}", "give positions")
-    outside = array[(array < 0) | (array >= n)]
-    if len(outside):
+    sources = read_arrays(arrays, kind)
+    refuse_missing(chosen, sources, kind)
+    _refuse_ask(chosen, ask)
+    spend = _budget(budget, "costs" in sources)
+    names = None if ids is None else inputs.column("ids", ids).tolist()
+    masks = {"labelled": labelled, "candidates": candidates}
+    n = pool_size(sources, names, masks)
+    known = inputs.positions("labelled", labelled, n)
+    if labels is not None:
+        labels = as_numpy("labels", labels)
+        if labels.ndim == 0 or len(labels) != len(known):
+            many = 1 if labels.ndim == 0 else len(labels)
+            raise BadInput(
+                f"{many} labels for {len(known)} labelled items",
+                "give labels[mask]" if many == n else "align them",
+            )
+    coded = label_codes(labels, classes, class_columns(sources), kind)
+    if len(sources.get("out_of_fold", known)) != len(known):
         raise BadInput(
-            f"{name} has position(s) {outside[:5].tolist()} outside the pool of {n}",
-            "positions run from 0 to n-1",
+            f"out_of_fold has {len(sources['out_of_fold'])} rows for {len(known)} labelled items",
+            "give one row per labelled item, in the order of labelled",
         )
-    if len(np.unique(array)) != len(array):
-        raise BadInput(f"{name} names an item twice", "give each position once")
-    return array.astype(np.int64)
+    waiting = inputs.positions("pending", pending, n)
+    free = np.full(n, candidates is None)
+    if candidates is not None:
+        free[inputs.positions("candidates", candidates, n)] = True
+    free[known] = False
+    free[waiting] = False
+    rows = (
+        None
+        if labels is None and len(known)
+        else list(coded.encode(() if labels is None else labels))
+    )
+    call = Call(chosen, sources, coded, known.tolist(), rows, waiting, free, tuple(history))
+    call.run(spend, _integer("seed", seed), ask, max(1, _integer("parallel", parallel)))
+    return Selection(
+        np.array(call.positions, dtype=np.int64),
+        tuple(call.positions if names is None else (names[p] for p in call.positions)),
+        np.array(call.scores, dtype=np.float64),
+        tuple(call.why),
+        tuple(call.notes),
+        call.exhausted,
+        None if ask is None else tuple(call.answers),
+        call.history,
+    )
 
 
-def _candidates(
-    values: np.ndarray | Sequence[int],
-    labelled: np.ndarray,
-    pending: np.ndarray | Sequence[int],
-    n: int,
-) -> np.ndarray:
-    chosen = _positions("candidates", values, n)
-    taken = np.zeros(n, dtype=bool)
-    taken[labelled] = True
-    taken[_positions("pending", pending, n)] = True
-    return np.sort(chosen[~taken[chosen]])
+def resolved(strategy: str | Strategy, options: Mapping[str, Any]) -> Strategy:
+    """Return the strategy of that name with these parameters, or the strategy itself.
+
+    Raises
+    ------
+    BadInput
+        Unknown name or parameter; parameters beside a strategy that was made already.
+    """
+    if isinstance(strategy, Strategy):
+        if options:
+            raise BadInput(
+                f"{', '.join(map(repr, options))} given beside a strategy that was made already",
+                f"give parameters to {type(strategy).__name__}(...); arrays are "
+                f"{', '.join(sorted(Need))}",
+            )
+        return strategy
+    if not isinstance(strategy, str):
+        raise BadInput(f"strategy is {strategy!r}", "give a name, such as 'margin', or an instance")
+    cls = registry.get(strategy)
+    known = [] if cls.__init__ is object.__init__ else list(inspect.signature(cls).parameters)
+    taken = list(inspect.signature(select).parameters)[1:-1]
+    for name in options:
+        if name not in known:
+            close = nearest(name, [*known, *Need, *taken])
+            raise BadInput(
+                f"strategy {strategy!r} has no parameter {name!r}, and no array has this name",
+                (f"did you mean {close!r}? " if close else "")
+                + f"parameters: {', '.join(known) or 'none'}; arrays: {', '.join(sorted(Need))}",
+            )
+    return registry.make(strategy, options)
+
+
+def _refuse_ask(strategy: Strategy, ask: Callable[[np.ndarray], Any] | None) -> None:
+    if ask is None and strategy.sequential:
+        raise MissingNeed(
+            f"strategy {strategy.name!r} learns from each answer, and there is no `ask`",
+            "give ask, a function from positions to their labels",
+        )
+    if ask is not None and not strategy.sequential:
+        raise BadInput(
+            f"strategy {strategy.name!r} picks the whole batch at once and never asks",
+            "leave ask out",
+        )
+
+
+def _integer(name: str, value: Any) -> int:
+    try:
+        if not isinstance(value, bool | np.bool_) and int(value) == value:
+            return int(value)
+    except (TypeError, ValueError):
+        pass
+    raise BadInput(f"{name}={value!r} is no integer", f"give {name} as an integer")
+
+
+def _budget(budget: Any, costs: bool) -> float:
+    what = "a cost of 0 or more" if costs else "an integer of 0 or more"
+    try:
+        fits = not isinstance(budget, bool) and budget >= 0 and np.isfinite(budget)
+        if fits and (costs or int(budget) == budget):
+            return float(budget)
+    except (TypeError, ValueError):
+        pass
+    raise BadInput(f"budget={budget!r} is not a number of items", f"give {what}")

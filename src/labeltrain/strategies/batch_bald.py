@@ -48,7 +48,7 @@ class BatchBald(Strategy):
     kinds: ClassVar[frozenset[str]] = frozenset({"multiclass"})
     summary: ClassVar[str] = "the batch whose labels tell most about the committee's members"
 
-    def __init__(self, configurations: int = 4096) -> None:
+    def __init__(self, configurations: int = 1024) -> None:
         if configurations < 1:
             raise ValueError("configurations must be at least 1")
         self.configurations = configurations

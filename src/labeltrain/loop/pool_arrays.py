@@ -1,0 +1,160 @@
+"""What a pool consists of when people bring their own arrays: read, checked, fitted together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from labeltrain.errors import BadInput, MissingNeed
+from labeltrain.loop import inputs
+from labeltrain.loop.as_numpy import as_numpy
+from labeltrain.strategies.base import Need, Strategy
+
+KINDS = ("multiclass", "multilabel", "none")
+ARRAYS = {
+    Need.EMBEDDINGS: "embeddings: features of every item, (n, d)",
+    Need.HIDDEN: "hidden: the last hidden layer (n, h), or embeddings (n, d)",
+    Need.PROBABILITIES: "probabilities: predicted classes of every item, (n, C)",
+    Need.COMMITTEE: "committee: probabilities of several models, (S, n, C)",
+    Need.PREDICT: "predict: a function from features (k, d) to probabilities (k, C)",
+    Need.HEAD: "head: weights (C, h) and bias (C,) of the last layer",
+    Need.OUT_OF_FOLD: "out_of_fold: probabilities (m, C) of the labelled items, each by a model "
+    "that did not see its label (sklearn.model_selection.cross_val_predict)",
+    Need.PRIOR: "prior: zero-shot probabilities, (n, C)",
+    Need.GROUPS: "groups: the group of every item, (n,)",
+    Need.COSTS: "costs: what labelling each item costs, (n,)",
+    Need.TARGETS: "targets: features of what the model is meant for, (t, d)",
+    Need.SCORES: "scores: named arrays, {name: (n,)}",
+}
+
+
+def read_arrays(arrays: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """Return the checked sources of a view from arrays of any library; None is left out.
+
+    Raises
+    ------
+    BadInput
+        An array that is not what its name says.
+    """
+    sources: dict[str, Any] = {}
+    for name, value in arrays.items():
+        if value is None:
+            continue
+        if name in ("probabilities", "prior", "out_of_fold"):
+            sources[name] = inputs.probabilities(name, value, kind)
+        elif name == "committee":
+            sources[name] = inputs.committee(value, kind)
+        elif name == "groups":
+            sources[name] = inputs.column(name, value)
+        elif name == "costs":
+            sources[name] = inputs.numbers(name, value)
+            if (sources[name] < 0).any():
+                raise BadInput("costs has negative entries", "costs are 0 or more")
+        elif name == "scores":
+            sources[name] = inputs.named_scores(value)
+        elif name == "head":
+            sources[name] = _head(value)
+        elif name == "predict":
+            if not callable(value):
+                raise BadInput("predict is no function", "give features -> probabilities")
+            sources[name] = value
+        else:
+            sources[name] = inputs.matrix(name, value)
+    if "committee" in sources and "probabilities" not in sources:
+        members = sources["committee"]
+        sources["probabilities"] = members.mean(axis=0, dtype=np.float64)
+    if {"embeddings", "targets"} <= sources.keys():
+        here, there = sources["embeddings"].shape[1], sources["targets"].shape[1]
+        if here != there:
+            raise BadInput(f"embeddings have {here} columns, targets {there}", "encode them alike")
+    return sources
+
+
+def refuse_missing(
+    strategy: Strategy, given: Iterable[str], kind: str, remedy: str = "give "
+) -> None:
+    """Raise when a strategy reads what is not given, or does not work on this kind of data.
+
+    Raises
+    ------
+    MissingNeed
+        Names what is missing, and its shape.
+    """
+    offered = set(given)
+    if Need.EMBEDDINGS in offered:
+        offered.add(Need.HIDDEN)  # a view without a hidden layer gives its embeddings
+    missing = sorted(set(strategy.needs) - offered)
+    if missing:
+        raise MissingNeed(
+            f"strategy {strategy.name!r} needs {', '.join(missing)}",
+            remedy + "; ".join(ARRAYS[need] for need in missing),
+        )
+    if kind not in strategy.kinds:
+        raise MissingNeed(
+            f"strategy {strategy.name!r} does not work on {kind} data",
+            f"it works on {', '.join(sorted(strategy.kinds))}",
+        )
+
+
+def pool_size(sources: Mapping[str, Any], ids: list[Any] | None, masks: Mapping[str, Any]) -> int:
+    """Return the number of items that all arrays agree on.
+
+    Parameters
+    ----------
+    sources : dict
+        See :func:`read_arrays`.
+    ids : list or None
+    masks : dict
+        May be masks; they tell the size only where nothing else does.
+
+    Raises
+    ------
+    BadInput
+        Arrays that disagree, ids that are not unique, or nothing that tells the size.
+    """
+    sizes = {
+        name: len(sources[name])
+        for name in ("embeddings", "probabilities", "hidden", "prior", "groups", "costs")
+        if name in sources
+    }
+    if "committee" in sources:
+        sizes["committee"] = sources["committee"].shape[1]
+    for name, values in sources.get("scores", {}).items():
+        sizes[f"scores[{name!r}]"] = len(values)
+    if ids is not None:
+        sizes["ids"] = len(ids)
+        if len(set(ids)) != len(ids):
+            raise BadInput("ids are not unique", "give every item its own id")
+    for name, mask in masks.items():
+        if not sizes and mask is not None and (array := as_numpy(name, mask)).dtype == bool:
+            sizes[name] = len(array)
+    if not sizes:
+        raise BadInput("the size of the pool is unknown", "give embeddings, probabilities or ids")
+    if len(set(sizes.values())) > 1:
+        raise BadInput(f"arrays disagree on the size of the pool: {sizes}", "one row per item")
+    return next(iter(sizes.values()))
+
+
+def class_columns(sources: Mapping[str, Any]) -> int | None:
+    """Return the number of classes that the arrays have columns for."""
+    names = ("probabilities", "committee", "prior", "out_of_fold")
+    widths = {name: sources[name].shape[-1] for name in names if name in sources}
+    if "head" in sources:
+        widths["head"] = len(sources["head"][0])
+    if len(set(widths.values())) > 1:
+        raise BadInput(f"arrays disagree on the number of classes: {widths}", "align the columns")
+    return next(iter(widths.values()), None)
+
+
+def _head(value: Any) -> tuple[np.ndarray, np.ndarray]:
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise BadInput("head is no pair", "give (weights (C, h), bias (C,))")
+    weights, bias = inputs.matrix("head weights", value[0]), inputs.numbers("head bias", value[1])
+    if len(weights) != len(bias):
+        raise BadInput(
+            f"head has weights of shape {weights.shape} and bias of shape {bias.shape}",
+            "give (C, h) and (C,); two classes need two rows",
+        )
+    return weights, bias
