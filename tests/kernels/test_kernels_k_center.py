@@ -16,16 +16,7 @@ from labeltrain.kernels.threads import limited_threads
 
 
 def squared_distances(points: np.ndarray, centre: np.ndarray) -> np.ndarray:
-    """Sums in the kernel's order (eight lanes), so that ties are ties on both sides."""
-    squares = (points - centre) ** 2
-    whole = squares.shape[1] - squares.shape[1] % 8
-    lanes = np.zeros((len(points), 8))
-    for start in range(0, whole, 8):
-        lanes += squares[:, start : start + 8]
-    for column in range(whole, squares.shape[1]):
-        lanes[:, 0] += squares[:, column]
-    a = (lanes[:, 0] + lanes[:, 1]) + (lanes[:, 2] + lanes[:, 3])
-    return a + ((lanes[:, 4] + lanes[:, 5]) + (lanes[:, 6] + lanes[:, 7]))
+    return ((points - centre) ** 2).sum(axis=1)
 
 
 def slow_k_center(

@@ -12,7 +12,6 @@ from labeltrain.strategies.entropy import Entropy
 from labeltrain.strategies.margin import Margin
 from labeltrain.strategies.random import Random
 
-
 # LabelBench card, section 11, check 1: margins .20/.05/.85; confidences .5/.4/.9; entropies
 # 1.485/1.559/.569 bits.
 P = np.array([[0.5, 0.3, 0.2], [0.4, 0.35, 0.25], [0.9, 0.05, 0.05]])

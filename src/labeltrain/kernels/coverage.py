@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from labeltrain.kernels.blocks import map_blocks, row_blocks
 from labeltrain.kernels.bounds import Bounds
 from labeltrain.kernels.dense_bounds import DenseBounds
 from labeltrain.kernels.similarity import (
@@ -17,6 +18,7 @@ from labeltrain.kernels.similarity import (
 )
 
 TIE = 1e-10  # gains closer than this, relatively, are equal
+WORTH_A_THREAD = 2**20  # numbers read; below, starting threads takes longer
 SEGMENT = 1024  # exact gains are summed within segments of positions first
 
 
@@ -118,7 +120,7 @@ class _Search:
         self.coverage = np.zeros(n)
         self.below = np.zeros(n, dtype=np.float32)  # coverage, rounded down
         self.weights = np.ones(n) if weights is None else np.array(weights, dtype=np.float64)
-        self.exact_rows = max(256, min(READ_ROWS * 4, memory // (32 * max(self.rows.d, 1))))
+        self.exact_rows = max(256, min(READ_ROWS // 2, memory // (32 * max(self.rows.d, 1))))
 
     def column(self, position: int, bounds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the items this one may cover better, and its exact similarities to them."""
@@ -127,17 +129,25 @@ class _Search:
         active = np.flatnonzero(bounds > self.below)
         item = self.rows.exact(position)
         values = np.empty(len(active))
-        for start in range(0, len(active), self.exact_rows):
-            part = active[start : start + self.exact_rows]
-            whole = len(part) == part[-1] - part[0] + 1
-            chosen = slice(int(part[0]), int(part[-1]) + 1) if whole else part
-            values[start : start + len(part)] = exact_similarities(
+
+        def measure(part: slice) -> None:
+            rows = active[part]
+            whole = len(rows) == rows[-1] - rows[0] + 1
+            chosen = slice(int(rows[0]), int(rows[-1]) + 1) if whole else rows
+            values[part] = exact_similarities(
                 original_rows(self.rows.points, chosen),
                 self.rows.factors[chosen],
                 item,
                 self.similarity.gaussian,
                 self.similarity.scale,
             )
+
+        blocks = row_blocks(len(active), self.exact_rows)
+        if len(active) * self.rows.d < WORTH_A_THREAD:
+            for block in blocks:
+                measure(block)
+        else:
+            map_blocks(measure, blocks)
         return active, values
 
     def cover(self, given: np.ndarray) -> None:

@@ -176,8 +176,8 @@ class FisherSearch:
         middle = w.T @ fw
         self.inverse = dgemm(-sign, w, w, beta=1.0, c=self.inverse, trans_b=True, overwrite_c=True)
         classes, d, q = u.shape[0], len(z), w.shape[1]
-        both = np.concatenate([w, y], axis=1).reshape(classes, d, 2 * q)
-        both = np.ascontiguousarray(both.transpose(1, 0, 2)).reshape(d, -1)
+        stacked = np.concatenate([w, y], axis=1).reshape(classes, d, 2 * q)
+        both = np.ascontiguousarray(stacked.transpose(1, 0, 2)).reshape(d, -1)
 
         def update(rows: slice) -> None:
             seen = (self.points[rows] @ both).reshape(-1, classes, 2 * q)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from labeltrain.kernels.blocks import map_blocks, row_blocks
@@ -125,7 +127,7 @@ class _Joint:
         """Return what each row would add to the joint information, in bits."""
         result = np.empty(len(rows))
         # Drawn labellings are an estimate already: float32, scaled so that none is tiny.
-        kind = np.float32 if self.sampled else np.float64
+        kind: Any = np.float32 if self.sampled else np.float64
         scale = self.table.mean(axis=1, keepdims=True) if self.sampled else np.ones((1, 1))
         table = (self.table / (scale * len(self.table[0]))).astype(kind)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -15,10 +14,11 @@ from labeltrain.strategies.view import PoolView
 
 
 class FacilityLocation(Strategy):
-    """Greedily maximise ``sum_i max_{s in S} k(x_i, x_s) + uncertainty * sum_{s in S} u_s``.
+    """Greedily maximise ``mean_i max_{s in S} k(x_i, x_s) + uncertainty * mean_{b in B} u_b``.
 
-    The first sum runs over the whole pool, S is what is labelled, pending and picked. Greedy picks
-    reach at least 1 - 1/e of the best possible value. Equal gains go to the lowest position.
+    The first mean runs over the whole pool, S is what is labelled, pending and picked, and B the
+    batch. Greedy picks reach at least 1 - 1/e of the best possible value. Equal gains go to the
+    lowest position.
 
     Parameters
     ----------
@@ -27,8 +27,10 @@ class FacilityLocation(Strategy):
     gamma : float
         Width of the Gaussian. Small: every item stands for itself. Large: one stands for all.
     uncertainty : float
-        Weight of the uncertainty u of the picks themselves: 1 - margin, replaced by its rank in
-        the pool, from 0 to 1. Above 0 the strategy needs probabilities.
+        Weight of the mean uncertainty of the batch beside the mean similarity of the pool to it:
+        both lie between 0 and 1, and 1 is a fair mixture. u is 1 - margin, replaced by its rank in
+        the pool. Above 0 the strategy needs probabilities, and picks are no longer nested, since
+        the mean depends on the size of the batch.
     normalise : bool
         Bring the embeddings to length 1 first.
     neighbours : int, optional
@@ -87,10 +89,7 @@ class FacilityLocation(Strategy):
         self.memory = memory
         if uncertainty > 0.0:
             vars(self)["needs"] = type(self).needs | {Need.PROBABILITIES}
-
-    def parameters(self) -> Mapping[str, Any]:
-        """Return the parameters; what is needed follows from them."""
-        return {k: v for k, v in super().parameters().items() if k != "needs"}
+            vars(self)["nested"] = False
 
     def select(self, view: PoolView, count: int, rng: np.random.Generator) -> Picks:
         """Return the `count` candidates that greedily raise the objective most."""
@@ -101,10 +100,10 @@ class FacilityLocation(Strategy):
             similarity = Similarity(self.kernel, scale, self.normalise)
         own = None
         if self.uncertainty > 0.0:
-            own = self.uncertainty * _ranks(view)
+            own = (self.uncertainty * view.n / count) * _ranks(view)
         found = self._greedy(view, similarity, count, own)
         why = tuple(f"stands for {n} similar items" for n in found.nearest)
-        return Picks(found.positions, found.gains, why=why)
+        return Picks(found.positions, found.gains / view.n, why=why)
 
     def _greedy(
         self, view: PoolView, similarity: Similarity, count: int, own: np.ndarray | None

@@ -38,8 +38,8 @@ class UHerding(Strategy):
     -----
     The temperature minimises the negative log-likelihood of the out-of-fold probabilities of the
     labelled items. (The authors minimise the calibration error on 30 % of the labelled items,
-    which a handful of labels does not determine.) With fewer than two labels per class, or one
-    class only, u is flat, as at infinite temperature: the rule is then MaxHerding. sigma is 1
+    which a handful of labels does not determine.) With fewer than two labels per class seen, or
+    one class only, u is flat, as at infinite temperature: the rule is then MaxHerding. sigma is 1
     until two labelled items differ. Time as :class:`MaxHerding`; a small sigma needs more items
     measured in float64.
 
@@ -105,11 +105,9 @@ class UHerding(Strategy):
             raise MissingNeed(
                 f"strategy {self.name!r} needs the labels of the labelled items", "give labels=..."
             )
-        classes = len(view.classes)
-        few = len(view.labels) < max(2 * classes, 2)
-        if few or len(np.unique(view.labels)) < 2:
-            # Two labels per class or more are needed; the out-of-fold rows still have to exist.
-            return math.inf
+        classes = len(np.unique(view.labels))
+        if classes < 2 or len(view.labels) < 2 * classes:
+            return math.inf  # out-of-fold rows of so few labels say nothing
         return best_temperature(view.out_of_fold, view.labels)
 
 
