@@ -578,3 +578,10 @@ def test_nothing_warns() -> None:
         warnings.simplefilter("error")
         for make in CONTAINERS.values():
             seen(embeddings=make())
+
+
+def test_numbers_whose_squares_overflow_are_refused() -> None:
+    E = np.ones((5, 3))
+    E[3, 1] = 1e20
+    with pytest.raises(BadInput, match=r"embeddings is beyond 1e\+15 in row\(s\) \[3\]"):
+        labeltrain.select("k-center", embeddings=E, budget=2)

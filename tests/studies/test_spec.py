@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from labeltrain.errors import BadInput, LabelTrainError
-from labeltrain.studies.spec import load_spec, overridden, parse_spec
+from labeltrain.studies.prepare import refuse_bad_names
+from labeltrain.studies.spec import ExperimentSpec, StudySpec, load_spec, overridden, parse_spec
 
 
 def test_defaults_are_filled_in() -> None:
@@ -43,7 +44,6 @@ def test_seeds_are_a_number_a_list_or_a_range(seeds: Any, expected: tuple[int, .
         ({"strategies": []}, "at least 1 item"),
         ({"strategies": ["margin", "margin"]}, "listed twice"),
         ({"seed_set": {"methd": "random"}}, "did you mean 'method'"),
-        ({"seed_set": {"method": "cluster"}}, "did you mean 'clusters'"),
         ({"seed_set": {"size": -1}}, "seed_set.size=-1"),
         ({"split": "redrawn"}, "did you mean 'redraw'"),
         ({"test_fraction": 1.0}, "test_fraction"),
@@ -199,3 +199,16 @@ def test_merge_keys_still_work(tmp_path: Path) -> None:
         "experiments:\n- &one {dataset: digits, rounds: 3, name: a}\n- {<<: *one, name: b}\n"
     )
     assert [e.rounds for e in load_spec(tmp_path / "s.yaml").experiments] == [3, 3]
+
+
+def test_the_seed_set_takes_any_strategy_that_needs_no_model() -> None:
+    def study(method: str) -> StudySpec:
+        one = {"dataset": "digits", "encoder": "raw", "seed_set": {"method": method}}
+        return StudySpec(experiments=(ExperimentSpec(**one),))
+
+    for method in ("random", "clusters", "typiclust", "k-center", "max-herding"):
+        refuse_bad_names(study(method))
+    with pytest.raises(BadInput, match=r"'margin' cannot choose the first.*\n.*clusters"):
+        refuse_bad_names(study("margin"))
+    with pytest.raises(BadInput, match="did you mean 'typiclust'"):
+        refuse_bad_names(study("typicluster"))

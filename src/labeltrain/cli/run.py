@@ -42,7 +42,7 @@ def run(
         int | None, typer.Option(help="Labels of the seed set; as many as a batch if not given.")
     ] = None,
     seed_method: Annotated[
-        str | None, typer.Option(help="random, or clusters: nearest to k-means centres.")
+        str | None, typer.Option(help="random, or another strategy that needs no model.")
     ] = None,
     workspace: Annotated[
         Path | None, typer.Option(help="Where the study is kept; runs/NAME if not given.")

@@ -16,6 +16,7 @@ from labeltrain.loop.as_numpy import as_numpy, library
 
 CHECKED_AT_ONCE = 2**24  # bytes of a block while an array is checked
 SUM_TOLERANCE = 5e-3  # bfloat16 rows, and rows printed with three digits, are off by that much
+LARGEST = 1e15  # the square of a larger number times a few thousand overflows in float32
 SOME = 5  # how many bad rows an error names
 
 
@@ -28,7 +29,7 @@ def matrix(name: str, values: Any) -> np.ndarray:
     Raises
     ------
     BadInput
-        Another shape, no numbers, NaN or infinite entries (the error names the rows).
+        Another shape, no numbers, NaN, infinite or huge entries (the error names the rows).
     """
     array = _floats(name, as_numpy(name, values))
     if array.ndim != 2:
@@ -36,6 +37,7 @@ def matrix(name: str, values: Any) -> np.ndarray:
     refuse_rows(
         name, array, _unfinite, "is NaN or infinite", "remove or repair these items, all of them"
     )
+    refuse_rows(name, array, _too_large, f"is beyond {LARGEST:g}", "scale all items alike")
     return array
 
 
@@ -203,6 +205,12 @@ def _unfinite(block: np.ndarray) -> np.ndarray:
         if np.isfinite(block.sum(dtype=np.float32 if block.itemsize == 2 else None)):
             return np.zeros(len(block), dtype=bool)
     return ~np.isfinite(block).all(axis=1)
+
+
+def _too_large(block: np.ndarray) -> np.ndarray:
+    if block.itemsize == 2 or not block.size or max(block.max(), -block.min()) <= LARGEST:
+        return np.zeros(len(block), dtype=bool)
+    return (np.abs(block) > LARGEST).any(axis=1)
 
 
 def _floats(name: str, array: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ import numpy as np
 
 from labeltrain.errors import BadInput, StoreMissing
 from labeltrain.learners.base import Learner, Model, Training
+from labeltrain.loop.budget import affordable, within
 from labeltrain.loop.checks import checked, refuse_unmet_needs
 from labeltrain.loop.evaluate import Evaluator
 from labeltrain.loop.journal import Journal, MemoryJournal
@@ -64,8 +65,8 @@ class Plan:
     seed_size : int
         Size of the seed set.
     seed_method : str
-        A strategy that needs no label: ``random`` or ``clusters``. It also chooses in later rounds
-        while fewer than two classes are labelled, in place of strategies that need probabilities.
+        A strategy that needs no model, such as ``random`` or ``clusters``. It also chooses in later
+        rounds while fewer than two classes are labelled, in place of strategies that ask a model.
     parallel : int
         How many a sequential strategy may ask at once.
     seed : int
@@ -154,7 +155,7 @@ class Trajectory:
         memo = Memo()
         budget = float(self.plan.seed_size if self.state.round == 0 else self.plan.batch)
         while not self.state.exhausted:
-            count = self._affordable(budget - self.state.spent_in_round)
+            count = affordable(self._costs, self._free(), budget - self.state.spent_in_round)
             # A batch strategy is asked once a round, also when it picked fewer than it might.
             if count == 0 or (self.state.groups and not self._asker().sequential):
                 break
@@ -170,21 +171,16 @@ class Trajectory:
             return make_strategy(self.plan.seed_method)
         return self.strategy
 
+    @property
+    def _costs(self) -> np.ndarray | None:
+        costs = self.pool.extra.get("costs")
+        return None if costs is None else np.asarray(costs, dtype=np.float64)
+
     def _free(self) -> np.ndarray:
         free = np.ones(len(self.pool), dtype=bool)
         free[self.state.positions] = False
         free[list(self.state.skipped)] = False
         return np.flatnonzero(free)
-
-    def _affordable(self, left: float) -> int:
-        free = self._free()
-        if len(free) == 0:
-            return 0
-        costs = self.pool.extra.get("costs")
-        if costs is None:
-            return min(int(left + 1e-9), len(free))
-        ordered = np.cumsum(np.sort(np.asarray(costs, float)[free]))
-        return int(np.searchsorted(ordered, left + 1e-9, side="right"))
 
     def _ask(self, count: int, budget: float, memo: Memo, timing: dict[str, float]) -> None:
         started = time.perf_counter()
@@ -198,11 +194,11 @@ class Trajectory:
         else:
             rng = stream(self.plan.seed, "select", number, state.groups)
         picks = checked(strategy.select(view, count, rng), view, count, strategy.name)
-        keep = self._within(picks.positions, budget - state.spent_in_round)
+        costs = self._costs
+        keep = within(costs, picks.positions, budget - state.spent_in_round)
         timing["select"] += time.perf_counter() - started
         answers = self.oracle.ask(picks.positions[keep])
         rows = []
-        costs = self.pool.extra.get("costs")
         for row, answer in zip(keep, answers, strict=True):
             position = int(picks.positions[row])
             score = float(picks.scores[row])
@@ -235,18 +231,6 @@ class Trajectory:
         self.journal.append([event])
         timing["store"] += time.perf_counter() - started
         state.apply(event)
-
-    def _within(self, positions: np.ndarray, left: float) -> np.ndarray:
-        """Return the rows of picks that fit into the budget, in the strategy's order."""
-        costs = self.pool.extra.get("costs")
-        if costs is None:
-            return np.arange(len(positions))
-        keep = []
-        for row, cost in enumerate(np.asarray(costs, float)[positions]):
-            if cost <= left + 1e-9:
-                keep.append(row)
-                left -= cost
-        return np.array(keep, dtype=np.int64)
 
     def view(self, budget: float, memo: Memo | None = None) -> PoolView:
         """Return what a strategy may see now."""

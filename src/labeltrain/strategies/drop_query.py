@@ -29,6 +29,7 @@ class DropQuery(Strategy):
     rate : float
         In [0, 1).
     enough : float
+        At least 1: the candidates fill the batch.
 
     Notes
     -----
@@ -58,6 +59,8 @@ class DropQuery(Strategy):
             raise ValueError("passes must be at least 1")
         if not 0.0 <= rate < 1.0:
             raise ValueError("rate must be at least 0 and below 1")
+        if not enough >= 1.0:
+            raise ValueError("enough must be at least 1")
         self.passes = passes
         self.rate = rate
         self.enough = enough

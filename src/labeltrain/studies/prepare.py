@@ -118,6 +118,22 @@ def plan_of(spec: ExperimentSpec, seed: int) -> Plan:
     )
 
 
+def _refuse_seed_method(name: str) -> None:
+    """Raise unless the strategy can choose before there is a model."""
+    blind = {Need.EMBEDDINGS, Need.HIDDEN}
+    chosen = strategies.get(name)
+    if chosen.needs <= blind and not chosen.sequential:
+        return
+    fit = [
+        n for n in strategies.names()
+        if strategies.get(n).needs <= blind and not strategies.get(n).sequential
+    ]  # fmt: skip
+    raise BadInput(
+        f"seed_set.method={name!r} cannot choose the first labels: it needs a model or answers",
+        f"choose one of: {', '.join(fit)}",
+    )
+
+
 def refuse_bad_names(study: StudySpec) -> None:
     """Check every name and parameter of a spec before any work is done.
 
@@ -127,6 +143,7 @@ def refuse_bad_names(study: StudySpec) -> None:
     """
     for spec in study.experiments:
         learner = learners.make(spec.learner, spec.learner_options)
+        _refuse_seed_method(spec.seed_set.method)
         for one in spec.strategies:
             strategy = strategies.make(one.name, one.parameters)
             gives = learner.serving(strategy.needs).gives

@@ -50,8 +50,8 @@ class SeedSet(_Strict):
     size: Annotated[int | None, BeforeValidator(_whole)] = Field(
         default=None, ge=0, description="items; as many as a batch if not set"
     )
-    method: Literal["random", "clusters"] = Field(
-        default="random", description="random draws, or the items nearest to k-means centres"
+    method: str = Field(
+        default="random", description="a strategy that needs no model: random, clusters, typiclust"
     )
 
 
@@ -100,7 +100,7 @@ class ExperimentSpec(_Strict):
     batch: Whole = Field(default=50, ge=1, description="labels asked each round")
     rounds: Whole = Field(default=10, ge=0, description="rounds after the seed set")
     seed_set: SeedSet = Field(
-        default=SeedSet(), description="size (a batch if not set) and method (random or clusters)"
+        default=SeedSet(), description="size (a batch if not set) and method (random, clusters ...)"
     )
     seeds: tuple[Whole, ...] = Field(
         default=tuple(range(10)), min_length=1, description="a number of seeds, a list, or a-b"
