@@ -120,78 +120,33 @@ def row_drops(bounds: Any, before: Any, now: Any, weights: Any, drops: Any) -> N
 
 
 @njit(nogil=True, cache=True, fastmath=True)
-def _gain(line: Any, coverage: Any, weights: Any) -> Any:
-    total = 0.0
-    for start in range(0, line.shape[0], 1024):
-        part = ZERO
-        for c in range(start, min(start + 1024, line.shape[0])):
-            part += weights[c] * max(line[c] - coverage[c], ZERO)
-        total += part
-    return total
+def add_gains(bounds: Any, coverage: Any, weights: Any, gains: Any) -> None:
+    """Add to the gain of each column what its similarities to the rows would cover anew."""
+    for r in range(bounds.shape[0]):
+        line = bounds[r]
+        covered = np.float64(coverage[r])
+        weight = np.float64(weights[r])
+        for c in range(line.shape[0]):
+            gains[c] += weight * max(np.float64(line[c]) - covered, 0.0)
 
 
 @njit(nogil=True, cache=True, fastmath=True)
-def gains_of_rows(matrix: Any, ranks: Any, coverage: Any, weights: Any, gains: Any) -> None:
-    """Write what some rows of a dense matrix would cover anew."""
-    for r in range(ranks.shape[0]):
-        gains[r] = _gain(matrix[ranks[r]], coverage, weights)
-
-
-@njit(nogil=True, cache=True, fastmath=True)
-def drops_of_rows(
+def drop_gains(
     matrix: Any,
-    ranks: Any,
-    columns: Any,
+    rows: Any,
     before: Any,
-    most: Any,
+    now: Any,
     weights: Any,
-    shrink: np.float32,
-    slack: np.float32,
-    drops: Any,
+    start: int,
+    stop: int,
+    gains: Any,
 ) -> None:
-    """Write the drops of some rows of a dense matrix of upper bounds, over some columns."""
-    for r in range(ranks.shape[0]):
-        line = matrix[ranks[r]]
-        total = 0.0
-        for start in range(0, columns.shape[0], 1024):
-            part = ZERO
-            for c in range(start, min(start + 1024, columns.shape[0])):
-                low = line[columns[c]] * shrink - slack
-                part += weights[c] * min(max(low - before[c], ZERO), most[c])
-            total += part
-        drops[r] = total
-
-
-@njit(nogil=True, cache=True)
-def next_leader(
-    matrix: Any,
-    upper: Any,
-    open_rows: Any,
-    coverage: Any,
-    weights: Any,
-    modular: Any,
-    threshold: float,
-    grow: float,
-) -> int:
-    """Refresh bounds from a dense matrix, highest first, until one stays ahead of the others.
-
-    Returns its row; -1 when none of `open_rows` may reach `threshold`.
-    """
-    while True:
-        best = -1
-        value = 0.0
-        second = 0.0
-        for o in range(open_rows.shape[0]):
-            bound = upper[open_rows[o]]
-            if bound > value:
-                second = value
-                value = bound
-                best = open_rows[o]
-            elif bound > second:
-                second = bound
-        if best < 0 or value < threshold:
-            return -1
-        fresh = _gain(matrix[best], coverage, weights) * grow + modular[best]
-        upper[best] = min(fresh, value)
-        if upper[best] > 0.0 and upper[best] >= threshold and upper[best] >= second:
-            return best
+    """Take off the gains of some columns what is lost as the coverage of some rows rises."""
+    for r in range(rows.shape[0]):
+        line = matrix[rows[r]]
+        low = np.float64(before[r])
+        high = np.float64(now[r])
+        weight = np.float64(weights[r])
+        for c in range(start, stop):
+            value = np.float64(line[c])
+            gains[c] -= weight * (max(value - low, 0.0) - max(value - high, 0.0))

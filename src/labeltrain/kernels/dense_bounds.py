@@ -5,11 +5,33 @@ from __future__ import annotations
 import numpy as np
 
 from labeltrain.kernels.blocks import map_blocks, row_blocks
-from labeltrain.kernels.bounds import CHUNK, DOWN, MANY, ROUNDING, TILE, ULP, UP, Bounds, Leaders
+from labeltrain.kernels.bounds import UP, Bounds, Leaders
+from labeltrain.kernels.similarity import ReadyRows, Similarity
+
+TILE = 64  # rows filled at a time: they stay in the cache
+MOST = 8  # leaders handed out at a time
+WORTH_A_THREAD = 2**22  # entries to go through; below, starting threads takes longer
+ROUNDING = 1e-9  # of the first gains: sums in float64 are off by far less
 
 
 class DenseBounds(Bounds):
-    """All similarities of the candidates to the pool in one matrix."""
+    """All similarities of the pool to the candidates in one matrix, one row an item.
+
+    Every bound is kept up to date: when items become better covered, what no candidate can gain
+    from them any more is taken off, row by row. Over all picks an item's row is read about as often
+    as its coverage rises, 1 + ln(picks) times, however flat the gains are.
+    """
+
+    def __init__(
+        self,
+        rows: ReadyRows,
+        similarity: Similarity,
+        below: np.ndarray,
+        weights: np.ndarray,
+        memory: int,
+    ) -> None:
+        super().__init__(rows, similarity, below, weights, memory)
+        self.weights = weights  # float64: sums of these bounds carry no margin for rounding
 
     @staticmethod
     def fits(candidates: int, n: int, memory: int) -> bool:
@@ -18,85 +40,65 @@ class DenseBounds(Bounds):
 
     def start(self, candidates: np.ndarray, modular: np.ndarray) -> np.ndarray:
         """Fill the matrix; return a bound of the gain of each candidate."""
+        from labeltrain.kernels._compiled_coverage import add_gains, to_bounds
+
         rows, m, n = self.rows, len(candidates), self.rows.n
-        self.matrix = np.empty((m, n), dtype=np.float32)
-        symmetric = m == n
+        self.candidates, self.modular = candidates, modular
+        self.matrix = np.empty((n, m), dtype=np.float32)
+        gaussian = self.similarity.gaussian
+        right = np.ascontiguousarray(rows.read(slice(0, n) if m == n else candidates).T)
+        halves = rows.halves if m == n else rows.halves[candidates]
 
-        def fill(block: slice) -> None:
-            part = candidates[block]
-            left = rows.read(part)
-            for chunk in row_blocks(n, CHUNK):
-                if symmetric and chunk.stop <= block.start:
-                    continue
-                bounds = self._similarities(part, left, chunk)
-                self.matrix[block, chunk] = bounds
-                if symmetric and chunk.start >= block.stop:
-                    self.matrix[chunk, block] = bounds.T
+        def fill(block: slice) -> np.ndarray:
+            sums = np.zeros(m)
+            bounds = np.matmul(rows.read(block), right, out=self.matrix[block])
+            to_bounds(bounds, rows.halves[block], halves, gaussian, rows.slack, UP)
+            add_gains(bounds, self.below[block], self.weights[block], sums)
+            return sums
 
-        map_blocks(fill, row_blocks(m, TILE))
-        # How far above a similarity its bound may be.
-        spread = 8.0 * float(rows.slack) * float(rows.halves.max(initial=0.0))
-        self.shrink = np.float32(max(0.0, 1.0 - spread - 4.0 * ROUNDING))
-        self.lower = np.float32(0.0) if self.similarity.gaussian else 2 * rows.slack
-        return super().start(candidates, modular)
-
-    def _renew(self) -> None:
-        self.base = self._gains(np.arange(len(self.candidates))) * UP + self.modular
-        self._remember()
-
-    def _gains(self, positions: np.ndarray) -> np.ndarray:
-        from labeltrain.kernels._compiled_coverage import gains_of_rows
-
-        total = np.empty(len(positions))
-
-        def add(block: slice) -> None:
-            gains_of_rows(self.matrix, positions[block], self.below, self.weights, total[block])
-
-        map_blocks(add, row_blocks(len(positions), MANY))
-        return total
-
-    def _drops(
-        self, ranks: np.ndarray, changed: np.ndarray, before: np.ndarray, now: np.ndarray
-    ) -> np.ndarray:
-        from labeltrain.kernels._compiled_coverage import drops_of_rows
-
-        before = before + ULP
-        most = np.maximum(now - before, np.float32(0.0))
-        weights = self.weights[changed]
-        total = np.empty(len(ranks))
-
-        def add(block: slice) -> None:
-            drops_of_rows(
-                self.matrix,
-                ranks[block],
-                changed,
-                before,
-                most,
-                weights,
-                self.shrink,
-                self.lower,
-                total[block],
-            )
-
-        map_blocks(add, row_blocks(len(ranks), MANY))
-        return total * DOWN
+        self.fresh = np.sum(map_blocks(fill, row_blocks(n, TILE)), axis=0)
+        self.fresh += ROUNDING * self.fresh.max(initial=0.0)
+        self.seen = self.below.copy()
+        return self.fresh + modular
 
     def leaders(self, upper: np.ndarray, settled: np.ndarray, threshold: float) -> Leaders:
-        """Return a candidate whose fresh bound may reach the threshold, or nothing."""
-        from labeltrain.kernels._compiled_coverage import next_leader
+        """Return the candidates with the largest bounds, with their similarities."""
+        self._update(upper)
+        bounds = np.where(settled, -1.0, upper)
+        if threshold <= 0.0:
+            top = [int(bounds.argmax())] if len(bounds) else []
+        else:
+            wanted = np.flatnonzero(bounds >= threshold)
+            top = wanted[np.argsort(-bounds[wanted], kind="stable")[:MOST]].tolist()
+        return [(rank, self._row(rank)) for rank in top if bounds[rank] > 0.0]
 
-        wanted = np.flatnonzero((upper > 0.0) & (upper >= threshold) & ~settled)
-        if threshold > 0.0 and len(wanted) > MANY:
-            self._improve(upper, wanted, threshold)
-            wanted = wanted[upper[wanted] >= threshold]
-        rank = next_leader(
-            self.matrix,
-            upper,
-            wanted,
-            self.below,
-            self.weights,
-            self.modular,
-            threshold,
-            float(UP),
-        )
-        return [] if rank < 0 else [(rank, self.matrix[rank])]
+    def _row(self, rank: int) -> np.ndarray:
+        """Return bounds of the similarities of a candidate to all items, by symmetry."""
+        row = self.matrix[self.candidates[rank]]
+        if len(row) == self.rows.n:
+            return row
+        full = np.full(self.rows.n, np.float32(2.0))  # items that are no candidates: unknown
+        full[self.candidates] = row
+        return full
+
+    def _update(self, upper: np.ndarray) -> None:
+        """Take off what cannot be gained any more from items that are better covered now."""
+        from labeltrain.kernels._compiled_coverage import drop_gains
+
+        changed = np.flatnonzero(self.below != self.seen)
+        if not len(changed):
+            return
+        before, now, weights = self.seen[changed], self.below[changed], self.weights[changed]
+        m = len(self.candidates)
+
+        def drop(part: slice) -> None:
+            drop_gains(
+                self.matrix, changed, before, now, weights, part.start, part.stop, self.fresh
+            )
+
+        if len(changed) * m < WORTH_A_THREAD:
+            drop(slice(0, m))
+        else:
+            map_blocks(drop, row_blocks(m, 2048))
+        self.seen[changed] = now
+        np.minimum(upper, self.fresh + self.modular, out=upper)
