@@ -585,3 +585,13 @@ def test_numbers_whose_squares_overflow_are_refused() -> None:
     E[3, 1] = 1e20
     with pytest.raises(BadInput, match=r"embeddings is beyond 1e\+15 in row\(s\) \[3\]"):
         labeltrain.select("k-center", embeddings=E, budget=2)
+
+
+def test_none_stands_for_what_is_not_given() -> None:
+    E = np.random.default_rng(0).normal(size=(20, 3))
+    nothing = dict.fromkeys(
+        ("probabilities", "committee", "labelled", "labels", "groups", "candidates", "ask")
+    )
+    plain = labeltrain.select("k-center", embeddings=E, budget=3)
+    again = labeltrain.select("k-center", embeddings=E, budget=3, pending=None, **nothing)
+    assert again.positions.tolist() == plain.positions.tolist()

@@ -145,14 +145,14 @@ def named_scores(values: Any) -> dict[str, np.ndarray]:
 
 
 def positions(name: str, values: Any, n: int) -> np.ndarray:
-    """Return positions into the pool, int64, from positions or from a mask of shape (n,).
+    """Return positions into the pool, int64, from positions, a mask of shape (n,), or None.
 
     Raises
     ------
     BadInput
         Positions outside the pool, or twice; a mask of another length.
     """
-    array = column(name, values)
+    array = column(name, () if values is None else values)
     if array.dtype == bool:
         if array.shape != (n,):
             raise BadInput(f"{name} is a mask of shape {array.shape}", f"give shape ({n},)")
