@@ -378,6 +378,28 @@ CASES: dict[str, Case] = {
         outcome=REFUSED,
         message=NAN_MESSAGE,
     ),
+    "huge": Case(
+        "a huge number in one row",
+        "1e20, in each array in turn",
+        with_a_bad_row(1e20),
+        outcome=REFUSED,
+        message=f"is beyond 1e+15 in row(s) [{BAD_ROW}] (1 in all)",
+        says="its square would not fit into float32",
+    ),
+    "tiny": Case(
+        "tiny numbers",
+        "features times 1e-25",
+        changed(MATRICES, lambda a: a * np.float32(1e-25)),
+        only=frozenset(MATRICES),
+        says="their squares vanish in float32: below about 1e-18 strategies that do not bring "
+        "features to length 1 may no longer tell items apart",
+    ),
+    "certain": Case(
+        "certain predictions",
+        "probabilities of 0 and 1 only",
+        changed(DISTRIBUTIONS, lambda a: (a == a.max(axis=-1, keepdims=True)).astype(a.dtype)),
+        only=frozenset(DISTRIBUTIONS),
+    ),
     "not sum 1": Case(
         "rows that do not sum to 1",
         "probabilities times 0.8",
@@ -528,15 +550,15 @@ def test_the_page_is_what_is_tested() -> None:
 HEAD = f"""# Edge cases
 
 What `labeltrain.select` does with every strategy in awkward pools: {N} items of which {KNOWN} are
-labelled, {CLASSES} classes, a budget of k = {BUDGET}, and every array that the strategy reads. The
-tables are made from the declarations in
+labelled, {CLASSES} classes, a budget of k = {BUDGET}, and every array that the strategy reads
+(`random` reads none, and is given embeddings). The tables are made from the declarations in
 [tests/strategies/test_edge_cases.py](../tests/strategies/test_edge_cases.py), where each cell is a
 test, on multiclass and on multilabel data where the strategy works on both; a test fails when this
 page says anything else. `python tests/strategies/test_edge_cases.py` writes it again.
 
 In every cell: positions are int64, unique, and neither labelled nor pending; every pick has a
-reason; the same arrays and seed give the same picks; nothing warns. Scores are finite except those
-of {{unscored}}, and of random draws (marked \\*), which are NaN.
+reason; the same arrays and seed give the same picks; nothing warns. Scores are finite, except that
+random draws (marked \\*) have NaN, and so has every pick of {{unscored}}.
 
 - **k**: exactly as many picks as asked.
 - **all**: every item that is left, and `exhausted` is true.

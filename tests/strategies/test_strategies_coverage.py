@@ -75,9 +75,20 @@ def test_facility_location_is_its_formula(uncertainty: float) -> None:
     gaps = squares(unit(view.embeddings))
     top = np.sort(view.probabilities, axis=1)
     ranks = np.argsort(np.argsort(-(top[:, -1] - top[:, -2]))) / 89
-    slow = slow_greedy(np.exp(-gaps / (0.5 * gaps.mean())), view, 15, own=uncertainty * ranks)
-    picks = select(FacilityLocation(gamma=0.5, uncertainty=uncertainty), view, 15)
+    own = uncertainty * 90 / 15 * ranks
+    slow = slow_greedy(np.exp(-gaps / (0.5 * gaps.mean())), view, 15, own=own)
+    strategy = FacilityLocation(gamma=0.5, uncertainty=uncertainty)
+    picks = select(strategy, view, 15)
     assert picks.positions.tolist() == slow
+    assert strategy.nested == (uncertainty == 0.0)
+    # The sum of the scores is what the batch adds to the objective, in the units of the card.
+    similarity = np.exp(-gaps / (0.5 * gaps.mean()))
+    known = [*view.labelled, *view.pending]
+    before, after = (
+        similarity[:, rows].max(axis=1).mean() for rows in (known, [*known, *picks.positions])
+    )
+    added = after - before + uncertainty * ranks[picks.positions].mean()
+    assert picks.scores.sum() == pytest.approx(added, rel=1e-9)
 
 
 def test_facility_location_needs_probabilities_only_for_uncertainty() -> None:
@@ -122,7 +133,25 @@ def test_uherding_with_few_labels_is_max_herding() -> None:
     view = pool_view(n=60, labelled=5)
     sigma = smallest_distance(view.embeddings, view.labelled)
     plain = select(MaxHerding(bandwidth=sigma), view, 10).positions.tolist()
-    assert select(UHerding(), view, 10).positions.tolist() == plain
+    # Fewer than two labels per class seen, or one class only: the uncertainty is flat.
+    for labels in ([0, 1, 2, 0, 1], [1, 1, 1, 1, 1]):
+        few = PoolView(
+            60, 3, labelled=view.labelled, labels=labels, pending=view.pending,
+            sources=view._sources,
+        )  # fmt: skip
+        assert select(UHerding(), few, 10).positions.tolist() == plain
+
+
+def test_uherding_counts_labels_per_class_that_was_seen() -> None:
+    view = pool_view(n=60, labelled=5)
+    sigma = smallest_distance(view.embeddings, view.labelled)
+    plain = select(MaxHerding(bandwidth=sigma), view, 10).positions.tolist()
+    labels = np.array([0, 1, 0, 1, 1])
+    sure = {**view._sources, Need.OUT_OF_FOLD: np.eye(3)[labels] * 0.97 + 0.01}
+    two = PoolView(
+        60, 3, labelled=view.labelled, labels=labels, pending=view.pending, sources=sure
+    )  # fmt: skip
+    assert select(UHerding(), two, 10).positions.tolist() != plain  # five labels of two classes
 
 
 def test_uherding_says_that_labels_are_missing() -> None:

@@ -49,7 +49,7 @@ class AnchorAL(PoolReducer):
     References
     ----------
     Lesci, Vlachos: AnchorAL: computationally efficient active learning for large and imbalanced
-    datasets, NAACL 2024. Checked against small-text's version.
+    datasets, NAACL 2024. Checked against small-text's version and the authors'.
 
     Examples
     --------

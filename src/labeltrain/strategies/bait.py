@@ -51,7 +51,9 @@ class Bait(Strategy):
     References
     ----------
     Ash, Goel, Krishnamurthy, Kakade: Gone fishing: neural active learning with Fisher embeddings,
-    NeurIPS 2021. The swap variant as in LabelBench, with a ridge, and never worse than before.
+    NeurIPS 2021; their code weighs an item of the batch `count` times as much as a labelled one,
+    here all weigh alike. The swap variant as in LabelBench, with a ridge, and never worse than
+    before.
 
     Examples
     --------

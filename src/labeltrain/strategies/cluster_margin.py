@@ -20,10 +20,10 @@ SAMPLE = 4000  # items that average linkage is run on: it costs their number squ
 class ClusterMargin(Strategy):
     """Take the smallest margins, and of these one item of each cluster in turn.
 
-    The pool is clustered by average linkage. The `factor` x count items of smallest margin are
-    grouped by cluster, and the clusters, smallest first, take turns in giving a random item each,
-    until the batch is full. Multilabel: the margin is the smallest gap of a label between on and
-    off.
+    The candidates are clustered by average linkage. The `factor` x count items of smallest margin
+    are grouped by cluster, and the clusters, smallest first, take turns in giving a random item
+    each, until the batch is full. Multilabel: the margin is the smallest gap of a label between on
+    and off.
 
     Parameters
     ----------
@@ -35,9 +35,10 @@ class ClusterMargin(Strategy):
 
     Notes
     -----
-    Average linkage needs n x n distances, so it runs on a sample of 4,000 items; every other item
-    goes to the cluster whose mean is nearest. O(n d k) after that. Scores are the margins. The
-    clusters are kept for the round; the paper computes them once for all rounds.
+    Average linkage needs n x n distances, so it runs on a sample of 4,000 items; then every item,
+    those of the sample too, goes to the cluster whose mean is nearest. O(n d k) after that. Scores
+    are the margins. Each call clusters its candidates; the paper clusters the pool once for all
+    rounds.
 
     References
     ----------

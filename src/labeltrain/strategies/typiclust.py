@@ -39,7 +39,8 @@ class TypiClust(Strategy):
     References
     ----------
     Hacohen, Dekel, Weinshall: Active learning on a budget: opposite strategies suit high and low
-    budgets, ICML 2022. Checked against the authors' code.
+    budgets, ICML 2022. Checked against the authors' code, which averages squared distances where
+    the paper has distances.
 
     Examples
     --------
