@@ -411,3 +411,15 @@ def test_data_sets_made_by_hand_are_checked(tmp_path: Path) -> None:
     ) as p:
         pass
     assert p.items.ids == ("1", "2", "3")
+
+
+def test_one_batch_by_another_strategy_gets_what_that_strategy_needs(begin: Any) -> None:
+    project, truth = begin(audit_share=0.0)
+    first = project.next(8)
+    project.tell({i: truth[i] for i in ids(first)})
+    before = [row["confidence"] for row in project.predict()]
+    rows = project.next(4, strategy="bald")  # it asks a committee, margin does not
+    assert len(rows) == 4
+    asked = project.state.asked
+    assert {asked[project._position[i]]["strategy"] for i in ids(rows)} == {"bald"}
+    assert [row["confidence"] for row in project.predict()] == before

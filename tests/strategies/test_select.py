@@ -595,3 +595,17 @@ def test_none_stands_for_what_is_not_given() -> None:
     plain = labeltrain.select("k-center", embeddings=E, budget=3)
     again = labeltrain.select("k-center", embeddings=E, budget=3, pending=None, **nothing)
     assert again.positions.tolist() == plain.positions.tolist()
+
+
+@pytest.mark.parametrize(
+    ("predict", "message"),
+    [
+        (lambda x: np.full((len(x), 2), np.nan), "what predict returned is NaN"),
+        (lambda x: np.full((len(x) + 1, 2), 0.5), "predict returned 21 rows for 20"),
+        (lambda x: x[:, 0], "what predict returned has shape"),
+    ],
+)
+def test_what_predict_returns_is_checked(predict: Any, message: str) -> None:
+    E = np.random.default_rng(0).normal(size=(20, 3))
+    with pytest.raises(BadInput, match=message):
+        labeltrain.select("dropquery", embeddings=E, predict=predict, budget=2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -59,7 +59,7 @@ def read_arrays(arrays: Mapping[str, Any], kind: str) -> dict[str, Any]:
         elif name == "predict":
             if not callable(value):
                 raise BadInput("predict is no function", "give features -> probabilities")
-            sources[name] = value
+            sources[name] = _checked_predictions(value, kind)
         else:
             sources[name] = inputs.matrix(name, value)
     if "committee" in sources and "probabilities" not in sources:
@@ -70,6 +70,20 @@ def read_arrays(arrays: Mapping[str, Any], kind: str) -> dict[str, Any]:
         if here != there:
             raise BadInput(f"embeddings have {here} columns, targets {there}", "encode them alike")
     return sources
+
+
+def _checked_predictions(predict: Callable[[Any], Any], kind: str) -> Callable[[Any], np.ndarray]:
+    """Return the function with its answers checked: what it returns is trusted nowhere else."""
+
+    def checked(features: np.ndarray) -> np.ndarray:
+        found = inputs.probabilities("what predict returned", predict(features), kind)
+        if len(found) != len(features):
+            raise BadInput(
+                f"predict returned {len(found)} rows for {len(features)}", "one row for each"
+            )
+        return found
+
+    return checked
 
 
 def refuse_missing(

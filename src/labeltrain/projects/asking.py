@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import nullcontext
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -15,7 +16,7 @@ from labeltrain.loop.out_of_fold import out_of_fold
 from labeltrain.loop.sources import model_sources
 from labeltrain.needs import OF_A_TRAINED_MODEL
 from labeltrain.projects.state import ProjectState
-from labeltrain.projects.training import THREADS, training_set
+from labeltrain.projects.training import THREADS, fit, training_set
 from labeltrain.rng import stream
 from labeltrain.store import Event
 from labeltrain.strategies import registry as strategies
@@ -42,7 +43,7 @@ def choose(project: Project, count: int, strategy: str) -> tuple[Event | None, l
     state, seed = project.state, project.spec["seed"]
     number = state.rounds
     chosen = strategies.make(strategy)
-    learner = project.learner()
+    learner = project.learner().serving(chosen.needs)
     refuse_unmet_needs(chosen, learner.name, [Need.EMBEDDINGS, *learner.gives])
     candidates = free_positions(state, len(project.items.ids))
     turns = audit_turns(state, project.spec["audit_share"], count, len(candidates))
@@ -100,21 +101,29 @@ def audit_turns(state: ProjectState, share: float, count: int, candidates: int) 
 class _Late:
     """The project's model, fitted when a strategy first looks: some never do."""
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: Project, needs: frozenset[Need]) -> None:
         self._project = project
+        self._needs = needs
+
+    @cached_property
+    def _model(self) -> Model:
+        own = self._project.learner()
+        if own.serving(self._needs) is own:
+            return self._project.fitted()
+        return fit(self._project, self._needs)
 
     def predict_proba(self, features: np.ndarray) -> np.ndarray:
-        return self._project.fitted().predict_proba(features)
+        return self._model.predict_proba(features)
 
     def hidden(self, features: np.ndarray) -> np.ndarray:
-        return self._project.fitted().hidden(features)
+        return self._model.hidden(features)
 
     @property
     def head(self) -> Any:
-        return self._project.fitted().head
+        return self._model.head
 
     def committee(self, features: np.ndarray) -> np.ndarray:
-        return self._project.fitted().committee(features)
+        return self._model.committee(features)
 
 
 def _select(
@@ -124,7 +133,8 @@ def _select(
     training = training_set(project)
     if len(np.unique(training.labels)) < 2 and chosen.needs & OF_A_TRAINED_MODEL:
         chosen = strategies.make(COLD_START)  # nothing to be uncertain about yet
-    learner, features = project.learner(), project.features()
+    learner, features = project.learner().serving(chosen.needs), project.features()
+    late = _Late(project, chosen.needs)
     view = PoolView(
         len(project.items.ids),
         state.classes,
@@ -138,9 +148,9 @@ def _select(
             Need.EMBEDDINGS: features,
             **model_sources(
                 learner,
-                cast("Model", _Late(project)),
+                cast("Model", late),
                 features,
-                lambda: project.fitted().predict_proba(features),
+                lambda: late.predict_proba(features),
                 lambda: out_of_fold(learner, training, stream(seed, "out of fold", number)),
             ),
         },

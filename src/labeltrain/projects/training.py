@@ -11,6 +11,7 @@ from labeltrain.learners import Model, Training
 from labeltrain.loop import audit
 from labeltrain.loop.out_of_fold import out_of_fold
 from labeltrain.metrics import fit_temperature
+from labeltrain.needs import Need
 from labeltrain.rng import stream
 
 if TYPE_CHECKING:
@@ -37,12 +38,15 @@ def training_set(project: Project) -> Training:
     )
 
 
-def fit(project: Project) -> Model:
-    """Fit from scratch: the model is a function of the labels in force alone."""
+def fit(project: Project, needs: frozenset[Need] = frozenset()) -> Model:
+    """Fit from scratch: the model is a function of the labels in force alone.
+
+    With `needs` it also gives what a strategy other than the project's own asks for.
+    """
     training = training_set(project)
     rng = stream(project.spec["seed"], "fit", len(training.labelled))
     with limited_threads(THREADS):
-        return project.learner().fit(training, rng)
+        return project.learner().serving(needs).fit(training, rng)
 
 
 def temperature(project: Project, model: Model) -> float:
