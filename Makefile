@@ -20,7 +20,9 @@ lint: .venv/dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Writes docs/benchmarks.md; on a machine that does nothing else. One row: see that page.
 bench: .venv/peers
+	$(BIN)/python -m benchmarks.kernels
 	$(BIN)/python benchmarks/round_speed.py
 	$(BIN)/python benchmarks/logistic.py
 
