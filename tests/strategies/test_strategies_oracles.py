@@ -430,12 +430,12 @@ def test_clue_of_labels_weighs_by_summed_entropies_and_heat_evens_them_out() -> 
 
 
 def test_clusters_takes_the_item_nearest_to_each_mean_largest_group_first() -> None:
-    angles = np.array([0.0, 0.02, 0.1, 1.0, 1.02, 2.0])
+    angles = np.array([0.0, 0.002, 0.01, 1.0, 1.002, 2.5])
     points = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     lengths = np.array([1.0, 5.0, 2.0, 3.0, 1.0, 9.0])[:, None]  # length does not count
     for seed in range(5):
         found = labeltrain.select("clusters", embeddings=points * lengths, budget=3, seed=seed)
-        assert found.positions[0] == 1  # angle 0.02 is nearest to the mean of the first three
+        assert found.positions[0] == 1  # angle 0.002 is nearest to the mean of the first three
         assert found.positions[2] == 5
         assert found.scores.tolist() == [3.0, 2.0, 1.0]
 

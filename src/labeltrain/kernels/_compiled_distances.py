@@ -26,6 +26,24 @@ def lower_exactly(rows: np.ndarray, centres: np.ndarray, nearest: np.ndarray) ->
         nearest[i] = best
 
 
+@njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
+def lower_from(
+    rows: np.ndarray, centres: np.ndarray, starts: np.ndarray, nearest: np.ndarray
+) -> None:
+    """The same over the centres from starts[i] on."""
+    d = rows.shape[1]
+    for i in range(rows.shape[0]):
+        best = nearest[i]
+        for j in range(starts[i], centres.shape[0]):
+            total = 0.0
+            for k in range(d):
+                gap = rows[i, k] - centres[j, k]
+                total += gap * gap
+            if total < best:
+                best = total
+        nearest[i] = best
+
+
 @njit(nogil=True, cache=True, fastmath=True)
 def lower_by_products(
     products: np.ndarray, norms: np.ndarray, centre_norms: np.ndarray, nearest: np.ndarray

@@ -1,16 +1,15 @@
 """Upper bounds of coverage gains from float32 products, dense or in blocks.
 
-A bound is brought up to date from all items, or by subtracting what was lost on the items that
-became better covered. These wait in segments, largest changes first, and a candidate sees only as
-many of them as it takes to fall behind; no pair of candidate and change is looked at twice. When
-that would cost more than a pass over all pairs, such a pass is made, in which each product serves
-both of its items.
+A gain of an earlier turn bounds the present one, since coverage only rises. Where bounds have grown
+loose there are two ways on: measure the leading candidates anew, one column of similarities each,
+or take off all gains what was lost on the items that are better covered by now, one row each. The
+cheaper one is taken, and what measuring has cost is remembered, so that neither is ever done for
+much more than the price of the other.
 """
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,19 +24,8 @@ TILE = 512
 CHUNK = 1024
 WIDTH = 64  # columns of products that are kept for exact measurement
 FIRST = 16
-MANY = 256  # more open candidates than this are first brought up to date together
-SEGMENTS = 128  # older ones are forgotten: bounds without them are looser, but hold
+INSIDE = 4096  # changed items whose rows are held at a time
 Leaders = list[tuple[int, np.ndarray]]
-
-
-@dataclass
-class Segment:
-    """Some items that became better covered, and which candidates have accounted for it."""
-
-    rows: np.ndarray
-    before: np.ndarray
-    now: np.ndarray
-    done: np.ndarray
 
 
 class Bounds:
@@ -70,7 +58,7 @@ class Bounds:
         self._kept: np.ndarray | None = None
         self.base = np.empty(0)
         self.base_below = below
-        self.segments: list[Segment] = []
+        self.measured = 0.0  # pairs looked at for leading candidates since `base` was made
 
     def start(self, candidates: np.ndarray, modular: np.ndarray) -> np.ndarray:
         """Return a bound of the gain of each candidate."""
@@ -90,17 +78,27 @@ class Bounds:
         threshold : float
             The gain to beat or equal.
         """
-        wanted = np.flatnonzero((upper > 0.0) & (upper >= threshold) & ~settled)
-        if threshold > 0.0 and len(wanted) > MANY:
-            self._improve(upper, wanted, threshold)
-            wanted = wanted[upper[wanted] >= threshold]
+        wanted = self._wanted(upper, settled, threshold)
+        if threshold > 0.0 and len(wanted) > WIDTH:
+            changed = np.flatnonzero(self.below != self.base_below)
+            m, n = len(self.candidates), self.rows.n
+            whole = m * n * (0.5 if 2 * m > n else 1.0)
+            price = min(whole, float(m) * len(changed))
+            if len(changed) and self.measured + float(len(wanted)) * n > price:
+                self._catch_up(upper, changed, renew=price == whole)
+                wanted = self._wanted(upper, settled, threshold)
         if not len(wanted):
             return []
         width = min(self.width, FIRST if threshold <= 0.0 else WIDTH)
         top = wanted
         if len(wanted) > width:
             top = wanted[np.argpartition(-upper[wanted], width - 1)[:width]]
+        self.measured += float(len(top)) * self.rows.n
         return self._lead(top, upper)
+
+    @staticmethod
+    def _wanted(upper: np.ndarray, settled: np.ndarray, threshold: float) -> np.ndarray:
+        return np.flatnonzero((upper > 0.0) & (upper >= threshold) & ~settled)
 
     def columns(self, positions: np.ndarray) -> np.ndarray:
         """Return bounds of the similarities of at most `width` items to all: (k, n)."""
@@ -137,46 +135,15 @@ class Bounds:
         order = np.argsort(-upper[top], kind="stable")
         return [(int(top[o]), kept[o]) for o in order]
 
-    def _improve(self, upper: np.ndarray, wanted: np.ndarray, threshold: float) -> None:
-        """Bring many bounds up to date, until few may reach the threshold."""
-        m, n = len(self.candidates), self.rows.n
-        changed = self._close()
-        cost = len(wanted) * len(changed)
-        cost += sum(len(s.rows) * int((~s.done[wanted]).sum()) for s in self.segments)
-        if cost > m * n * (0.5 if 2 * m > n else 1.0):
+    def _catch_up(self, upper: np.ndarray, changed: np.ndarray, *, renew: bool) -> None:
+        """Bring the bounds of all candidates up to date."""
+        if renew:
             self._renew()
-            np.minimum(upper, self.base, out=upper)
-            return
-        for segment in self.segments:
-            rest = wanted[~segment.done[wanted]]
-            if not len(rest):
-                continue
-            self.base[rest] -= self._drops(rest, segment.rows, segment.before, segment.now)
-            segment.done[rest] = True
-            upper[rest] = np.minimum(upper[rest], self.base[rest])
-            wanted = wanted[upper[wanted] >= threshold]
-            if len(wanted) <= WIDTH:
-                return
-        if len(changed):
-            lost = self._drops(wanted, changed, self.base_below[changed], self.below[changed])
-            upper[wanted] = np.minimum(upper[wanted], self.base[wanted] - lost)
-
-    def _close(self) -> np.ndarray:
-        """Put changes into segments once they are many; return the items whose changes wait."""
-        changed = np.flatnonzero(self.below != self.base_below)
-        size = max(1024, self.rows.n // 24)
-        if len(changed) < size // 2:
-            return changed
-        rise = self.weights[changed] * (self.below[changed] - self.base_below[changed])
-        changed = changed[np.argsort(-rise, kind="stable")]
-        m = len(self.candidates)
-        for part in row_blocks(len(changed), size):
-            rows = np.sort(changed[part])
-            before, now = self.base_below[rows], self.below[rows]
-            self.segments.append(Segment(rows, before, now, np.zeros(m, dtype=bool)))
-        del self.segments[:-SEGMENTS]
-        self.base_below = self.below.copy()
-        return changed[:0]
+        else:
+            before, now = self.base_below[changed], self.below[changed]
+            self.base -= self._drops(changed, before, now)
+            self._remember()
+        np.minimum(upper, self.base, out=upper)
 
     def _renew(self) -> None:
         """Compute all bounds from scratch; they become the common state."""
@@ -189,37 +156,36 @@ class Bounds:
 
     def _remember(self) -> None:
         self.base_below = self.below.copy()
-        self.segments = []
+        self.measured = 0.0
 
-    def _drops(
-        self, ranks: np.ndarray, changed: np.ndarray, before: np.ndarray, now: np.ndarray
-    ) -> np.ndarray:
-        """Return a lower bound of what some candidates lost by some changes."""
+    def _drops(self, changed: np.ndarray, before: np.ndarray, now: np.ndarray) -> np.ndarray:
+        """Return a lower bound of what each candidate lost by some changes."""
         from labeltrain.kernels._compiled_coverage import row_drops, to_bounds
 
-        rows = self.rows
+        rows, m = self.rows, len(self.candidates)
         before = before + ULP
         weights = self.weights[changed]
-        total = np.zeros(len(ranks))
+        total = np.zeros(m)
+        for held in row_blocks(len(changed), min(INSIDE, 4 * self.read_rows)):
+            inside = rows.read(changed[held])
+            halves = rows.full_halves[changed[held]]
+            start = held.start
 
-        def add(block: slice) -> None:
-            part = self.candidates[ranks[block]]
-            left, halves = rows.read(part), rows.full_halves[part]
-            for chunk in row_blocks(len(changed), CHUNK):
-                inside = changed[chunk]
-                product = left @ rows.read(inside).T
-                to_bounds(
-                    product,
-                    halves,
-                    rows.full_halves[inside],
-                    self.similarity.gaussian,
-                    -rows.slack,
-                    DOWN,
-                )
-                row_drops(product, before[chunk], now[chunk], weights[chunk], total[block])
+            def add(
+                block: slice, inside: np.ndarray = inside, halves: np.ndarray = halves,
+                start: int = start,
+            ) -> None:  # fmt: skip
+                part = self.candidates[block]
+                left, own = rows.read(part), rows.full_halves[part]
+                for chunk in row_blocks(len(inside), CHUNK):
+                    product = left @ inside[chunk].T
+                    to_bounds(
+                        product, own, halves[chunk], self.similarity.gaussian, -rows.slack, DOWN
+                    )
+                    there = slice(start + chunk.start, start + chunk.stop)
+                    row_drops(product, before[there], now[there], weights[there], total[block])
 
-        tile = min(self.tile, max(16, -(-len(ranks) // 4)))
-        map_blocks(add, row_blocks(len(ranks), tile))
+            map_blocks(add, row_blocks(m, self.tile))
         return total * DOWN
 
     def _gains(self, positions: np.ndarray) -> np.ndarray:

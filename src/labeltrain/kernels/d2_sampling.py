@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from labeltrain.kernels.blocks import map_blocks, row_blocks
-from labeltrain.kernels.rows import MEMORY, READ_ROWS, Rows, mean_row
+from labeltrain.kernels.rows import MEMORY, READ_ROWS, Rows, mean_row, rows_to_hold
 
 PRODUCTS = 2**16  # inner products computed at a time: they stay in the cache
 PROPOSALS = 64  # draws that are looked at together
@@ -37,7 +37,7 @@ def d2_sampling(
         At most ``len(candidates)``.
     rng : numpy.random.Generator
     candidates : ndarray of int64
-        Positions that may be drawn.
+        Positions that may be drawn, ascending.
     factors : ndarray of float, shape (n, C), optional
     centres : ndarray of int64, optional
         Positions that count as drawn already.
@@ -81,10 +81,11 @@ def d2_sampling(
         values.append(float(sampler.norms[first]))
         sampler.take(first)
     while len(drawn) < count:
-        rows, d2 = sampler.draw(count - len(drawn), rng)
-        drawn.extend(rows)
+        more, d2 = sampler.draw(count - len(drawn), rng)
+        drawn.extend(more)
         values.extend(d2)
-    return candidates[np.asarray(drawn, dtype=np.int64)], np.asarray(values, dtype=np.float64)
+    rows = np.asarray(drawn, dtype=np.int64)
+    return sampler.rows.index[rows], np.asarray(values, dtype=np.float64)
 
 
 class _Sampler:
@@ -102,20 +103,22 @@ class _Sampler:
         # products it would change.
         mean = mean_row(points, candidates) if factors is None else None
         self.mean = mean
-        self.rows = Rows(points, candidates, centre=mean, memory=memory)
+        index, self.taken = rows_to_hold(len(points), candidates)
+        self.rows = Rows(points, index, centre=mean, memory=memory)
         self.n = self.rows.n
         self.factors = (
-            None if factors is None else np.ascontiguousarray(factors[candidates], dtype=np.float32)
+            None
+            if factors is None
+            else np.ascontiguousarray(factors[self.rows.index], dtype=np.float32)
         )
         self.norms = self.rows.squared_norms()
         if self.factors is not None:
             self.norms *= np.einsum("ij,ij->i", self.factors, self.factors)
-        self.weights = None if weights is None else weights[candidates].astype(np.float64)
+        self.weights = None if weights is None else weights[index].astype(np.float64)
         width = points.shape[1] + (0 if factors is None else factors.shape[1])
         self.width = width
         self.rounding = np.float32(64.0 * np.sqrt(width + 8.0) * 2.0**-24)
         self.d2 = np.full(self.n, np.inf, dtype=np.float32)  # as of the last refresh
-        self.taken = np.zeros(self.n, dtype=bool)
         self.new_points: list[np.ndarray] = []  # items drawn since, as rows
         self.new_factors: list[np.ndarray] = []
         self.total = 0.0
@@ -123,11 +126,11 @@ class _Sampler:
 
     def first(self, rng: np.random.Generator, *, largest_first: bool) -> int:
         if largest_first:
-            return int(self.norms.argmax())
-        if self.weights is None or not self.weights.sum() > 0.0:
-            return int(rng.integers(self.n))
-        cumulative = np.cumsum(self.weights)
-        return _index(cumulative, rng.random())
+            return int(np.where(self.taken, -1.0, self.norms).argmax())
+        weights = (~self.taken).astype(np.float64)
+        if self.weights is not None and (self.weights * weights).sum() > 0.0:
+            weights *= self.weights
+        return _index(np.cumsum(weights), rng.random())
 
     def add_positions(
         self, points: np.ndarray, factors: np.ndarray | None, positions: np.ndarray

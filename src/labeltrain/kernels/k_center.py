@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from labeltrain.kernels.blocks import map_blocks, row_blocks
-from labeltrain.kernels.rows import MEMORY, READ_ROWS, Rows, mean_row
+from labeltrain.kernels.rows import MEMORY, READ_ROWS, Rows, mean_row, rows_to_hold
 
 RELATIVE = 1e-5  # float32 distances closer than this are settled in float64
 PRODUCTS = 2**17  # inner products computed at a time: they stay in the cache
@@ -29,7 +29,7 @@ def k_center(
     count : int
         At most ``len(candidates)``.
     candidates : ndarray of int64
-        Positions that may be picked.
+        Positions that may be picked, ascending.
     centres : ndarray of int64
         Positions that are covered already. Without any, the first pick is the candidate nearest to
         the mean of the candidates.
@@ -39,7 +39,7 @@ def k_center(
     Returns
     -------
     positions : ndarray of int64, shape (count,)
-        In pick order. Ties, in float64, go to the lowest position in `candidates`.
+        In pick order. Ties, in float64, go to the lowest position.
     distances : ndarray of float64, shape (count,)
         Of each pick to the nearest centre at that time; of a first pick without centres, to the
         mean.
@@ -70,7 +70,7 @@ def k_center(
         distances.append(distance)
         search.take(position)
     rows = np.asarray(picked, dtype=np.int64)
-    return candidates[rows], np.asarray(distances, dtype=np.float64)
+    return search.rows.index[rows], np.asarray(distances, dtype=np.float64)
 
 
 class _Search:
@@ -78,19 +78,22 @@ class _Search:
 
     def __init__(self, points: np.ndarray, candidates: np.ndarray, memory: int) -> None:
         self.mean = mean_row(points, candidates)
-        self.rows = Rows(points, candidates, centre=self.mean, memory=memory)
+        index, self.taken = rows_to_hold(len(points), candidates)
+        self.rows = Rows(points, index, centre=self.mean, memory=memory)
         n, d = self.rows.n, self.rows.d
         self.norms = self.rows.squared_norms()
         self.centres = np.empty((64, d))  # float64, not shifted
         self.used = 0  # centres in all
         self.fresh = 0  # centres that `bounds` have seen
         self.bounds = np.full(n, np.inf, dtype=np.float32)  # squared; upper, but for rounding
-        self.taken = np.zeros(n, dtype=bool)
+        self.bounds[self.taken] = -np.inf
         self.exact: np.ndarray | None = None  # float64, when float32 cannot tell items apart
         # Rounding of n_i + n_j - 2 <i, j> in float32, with a wide margin: it grows with the norms,
         # and a centre near enough to matter is no longer than the item and its distance.
-        self.rounding = np.float32(64.0 * np.sqrt(d + 8.0) * 2.0**-24) * self.norms
+        self.rounding = np.float32(16.0 * np.sqrt(d + 8.0) * 2.0**-24) * self.norms
         self.settling = 0  # pairs measured in float64 so far
+        self.measured = np.full(n, np.inf)  # squared, float64: to the first `compared` centres
+        self.compared = np.zeros(n, dtype=np.int64)
         self.buffer_size = int(min(n, max(SMALLEST_BUFFER, n // 64)))
         self.held = np.empty(0, dtype=np.int64)  # rows in the buffer
         self.outside = -np.inf  # the largest bound outside
@@ -109,6 +112,7 @@ class _Search:
             compiled.lower_exactly(self.rows.exact(rows), mean, gaps[rows])
 
         map_blocks(measure, row_blocks(self.rows.n, 1024))
+        gaps[self.taken] = np.inf
         best = int(gaps.argmin())
         return best, float(np.sqrt(gaps[best]))
 
@@ -149,7 +153,8 @@ class _Search:
         doubt = RELATIVE * np.maximum(self.bounds, 0.0) + self.rounding
         highest = self.bounds + doubt
         contenders = np.flatnonzero(highest >= (self.bounds - doubt).max())
-        if self.settling + len(contenders) * self.used > 4 * self.rows.n * self.used:
+        new = int((self.used - self.compared[contenders]).sum())
+        if self.settling + new > 4 * self.rows.n * self.used:
             # Float32 products cannot rank these items: measuring all of them is the lesser work.
             self._measure_everything()
             return self._farthest_exactly()
@@ -160,9 +165,14 @@ class _Search:
         """Measure the contenders in float64 and return the farthest; ties to the lowest row."""
         from labeltrain.kernels import _compiled_distances as compiled
 
-        self.settling += len(contenders) * self.used
-        gaps = np.full(len(contenders), np.inf)
-        compiled.lower_exactly(self.rows.exact(contenders), self.centres[: self.used], gaps)
+        contenders = np.sort(contenders)
+        # An item contends again and again: only the centres it has not met are measured.
+        starts = self.compared[contenders]
+        gaps = self.measured[contenders]
+        compiled.lower_from(self.rows.exact(contenders), self.centres[: self.used], starts, gaps)
+        self.settling += int((self.used - starts).sum())
+        self.measured[contenders] = gaps
+        self.compared[contenders] = self.used
         best = int(gaps.argmax())
         return int(contenders[best]), float(np.sqrt(gaps[best]))
 

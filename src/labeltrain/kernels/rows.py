@@ -10,6 +10,18 @@ MEMORY = 2**30  # bytes a kernel may use beside its inputs, unless told otherwis
 READ_ROWS = 8192
 
 
+def rows_to_hold(n: int, candidates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows to work on, and which of them are no candidates.
+
+    All rows where most are candidates: reading them in one piece is quicker than picking them out.
+    """
+    if 2 * len(candidates) <= n:
+        return candidates, np.zeros(len(candidates), dtype=bool)
+    excluded = np.ones(n, dtype=bool)
+    excluded[candidates] = False
+    return np.arange(n), excluded
+
+
 class Rows:
     """Some rows of a matrix, given out in blocks of C-ordered float32, shifted by `-centre`.
 
