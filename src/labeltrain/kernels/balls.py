@@ -9,7 +9,8 @@ import numpy as np
 from labeltrain.kernels.blocks import map_blocks, row_blocks
 from labeltrain.kernels.bounds import CHUNK, TILE, Bounds
 from labeltrain.kernels.coverage import Greedy
-from labeltrain.kernels.similarity import MEMORY, ReadyRows, Similarity, original_rows
+from labeltrain.kernels.rows import MEMORY
+from labeltrain.kernels.similarity import ReadyRows, Similarity, original_rows
 
 BALLS = 3000  # balls whose purity is looked at, in larger pools
 CLUSTERED = 50_000  # k-means sees at most so many items

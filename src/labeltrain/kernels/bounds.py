@@ -2,9 +2,8 @@
 
 A gain of an earlier turn bounds the present one, since coverage only rises. Where bounds have grown
 loose there are two ways on: measure the leading candidates anew, one column of similarities each,
-or take off all gains what was lost on the items that are better covered by now, one row each. The
-cheaper one is taken, and what measuring has cost is remembered, so that neither is ever done for
-much more than the price of the other.
+or take off all gains what was lost on the items that are better covered by now, one row each. Every
+changed item costs its row once, sooner or later, so what counts is which way costs less a turn.
 """
 
 from __future__ import annotations
@@ -24,6 +23,8 @@ TILE = 512
 CHUNK = 1024
 WIDTH = 64  # columns of products that are kept for exact measurement
 FIRST = 16
+RECENT = 0.2  # weight of the last turn in what a way costs
+HORIZON = 16  # turns over which going over to rows must pay
 INSIDE = 4096  # changed items whose rows are held at a time
 Leaders = list[tuple[int, np.ndarray]]
 
@@ -58,7 +59,9 @@ class Bounds:
         self._kept: np.ndarray | None = None
         self.base = np.empty(0)
         self.base_below = below
-        self.measured = 0.0  # pairs looked at for leading candidates since `base` was made
+        self.measured = 0  # columns looked at in this turn
+        self.turn_below = below
+        self.column_rate = self.row_rate = 0.0  # pairs a turn that either way costs, of late
 
     def start(self, candidates: np.ndarray, modular: np.ndarray) -> np.ndarray:
         """Return a bound of the gain of each candidate."""
@@ -78,22 +81,18 @@ class Bounds:
         threshold : float
             The gain to beat or equal.
         """
+        if threshold <= 0.0:
+            self._begin_turn()
         wanted = self._wanted(upper, settled, threshold)
-        if threshold > 0.0 and len(wanted) > WIDTH:
-            changed = np.flatnonzero(self.below != self.base_below)
-            m, n = len(self.candidates), self.rows.n
-            whole = m * n * (0.5 if 2 * m > n else 1.0)
-            price = min(whole, float(m) * len(changed))
-            if len(changed) and self.measured + float(len(wanted)) * n > price:
-                self._catch_up(upper, changed, renew=price == whole)
-                wanted = self._wanted(upper, settled, threshold)
+        if threshold > 0.0 and len(wanted) > WIDTH and self._rows_are_cheaper(upper, len(wanted)):
+            wanted = self._wanted(upper, settled, threshold)
         if not len(wanted):
             return []
         width = min(self.width, FIRST if threshold <= 0.0 else WIDTH)
         top = wanted
         if len(wanted) > width:
             top = wanted[np.argpartition(-upper[wanted], width - 1)[:width]]
-        self.measured += float(len(top)) * self.rows.n
+        self.measured += len(top)
         return self._lead(top, upper)
 
     @staticmethod
@@ -135,15 +134,32 @@ class Bounds:
         order = np.argsort(-upper[top], kind="stable")
         return [(int(top[o]), kept[o]) for o in order]
 
-    def _catch_up(self, upper: np.ndarray, changed: np.ndarray, *, renew: bool) -> None:
-        """Bring the bounds of all candidates up to date."""
-        if renew:
+    def _begin_turn(self) -> None:
+        """Note what either way has cost of late."""
+        changed = np.count_nonzero(self.below != self.turn_below)
+        self.turn_below = self.below.copy()
+        columns = max(self.measured - FIRST, 0)  # the first ones are needed either way
+        self.column_rate += RECENT * (columns * float(self.rows.n) - self.column_rate)
+        self.row_rate += RECENT * (changed * float(len(self.candidates)) - self.row_rate)
+        self.measured = 0
+
+    def _rows_are_cheaper(self, upper: np.ndarray, wanted: int) -> bool:
+        """Bring the bounds of all candidates up to date, where that is the cheaper way."""
+        changed = np.flatnonzero(self.below != self.base_below)
+        m, n = len(self.candidates), self.rows.n
+        whole = m * n * (0.5 if 2 * m > n else 1.0)
+        price = min(whole, float(m) * len(changed))
+        saves = self.column_rate - self.row_rate
+        if not len(changed) or (wanted * float(n) <= price and HORIZON * saves <= price):
+            return False
+        if price == whole:
             self._renew()
         else:
             before, now = self.base_below[changed], self.below[changed]
             self.base -= self._drops(changed, before, now)
-            self._remember()
+            self.base_below = self.below.copy()
         np.minimum(upper, self.base, out=upper)
+        return True
 
     def _renew(self) -> None:
         """Compute all bounds from scratch; they become the common state."""
@@ -152,11 +168,7 @@ class Bounds:
         else:
             gains = self._gains(self.candidates)
         self.base = gains * UP + self.modular
-        self._remember()
-
-    def _remember(self) -> None:
         self.base_below = self.below.copy()
-        self.measured = 0.0
 
     def _drops(self, changed: np.ndarray, before: np.ndarray, now: np.ndarray) -> np.ndarray:
         """Return a lower bound of what each candidate lost by some changes."""

@@ -9,8 +9,8 @@ import numpy as np
 from labeltrain.kernels.blocks import map_blocks, row_blocks
 from labeltrain.kernels.bounds import Bounds
 from labeltrain.kernels.dense_bounds import DenseBounds
+from labeltrain.kernels.rows import MEMORY
 from labeltrain.kernels.similarity import (
-    MEMORY,
     READ_ROWS,
     ReadyRows,
     Similarity,

@@ -8,7 +8,8 @@ import numpy as np
 
 from labeltrain.kernels.blocks import map_blocks, row_blocks
 from labeltrain.kernels.coverage import Greedy
-from labeltrain.kernels.similarity import CUT, MEMORY, ReadyRows, Similarity, original_rows
+from labeltrain.kernels.rows import MEMORY
+from labeltrain.kernels.similarity import CUT, ReadyRows, Similarity, original_rows
 from labeltrain.kernels.threads import available_threads
 
 SPARE = 256  # near-ties beyond these many are settled by position alone

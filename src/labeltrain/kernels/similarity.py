@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from labeltrain.kernels.blocks import map_blocks, row_blocks
+from labeltrain.kernels.rows import MEMORY
 
-MEMORY = 2**30  # bytes a kernel may use beside its inputs, unless told otherwise
 READ_ROWS = 4096
 CUT = 60.0  # a Gaussian similarity below exp(-60) counts as 0
 

@@ -7,7 +7,8 @@ from typing import ClassVar
 import numpy as np
 
 from labeltrain.kernels.coverage import Greedy, greedy_coverage
-from labeltrain.kernels.similarity import MEMORY, Similarity, mean_squared_distance
+from labeltrain.kernels.rows import MEMORY
+from labeltrain.kernels.similarity import Similarity, mean_squared_distance
 from labeltrain.kernels.uncertainty import binary_margin, margin
 from labeltrain.strategies.base import Need, Picks, Strategy
 from labeltrain.strategies.view import PoolView

@@ -7,7 +7,8 @@ from typing import ClassVar
 import numpy as np
 
 from labeltrain.kernels.coverage import greedy_coverage
-from labeltrain.kernels.similarity import MEMORY, Similarity
+from labeltrain.kernels.rows import MEMORY
+from labeltrain.kernels.similarity import Similarity
 from labeltrain.strategies.base import Need, Picks, Strategy
 from labeltrain.strategies.view import PoolView
 

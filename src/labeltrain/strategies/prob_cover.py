@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from labeltrain.kernels.balls import greedy_balls, pure_radius
-from labeltrain.kernels.similarity import MEMORY
+from labeltrain.kernels.rows import MEMORY
 from labeltrain.strategies.base import Need, Picks, Strategy
 from labeltrain.strategies.view import PoolView
 

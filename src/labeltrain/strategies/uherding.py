@@ -9,7 +9,8 @@ import numpy as np
 
 from labeltrain.errors import MissingNeed
 from labeltrain.kernels.coverage import greedy_coverage
-from labeltrain.kernels.similarity import MEMORY, Similarity, length_factors
+from labeltrain.kernels.rows import MEMORY
+from labeltrain.kernels.similarity import Similarity, length_factors
 from labeltrain.kernels.uncertainty import entropy, margin
 from labeltrain.strategies.base import Need, Picks, Strategy
 from labeltrain.strategies.view import PoolView
