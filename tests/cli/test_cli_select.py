@@ -128,3 +128,13 @@ def test_what_is_wrong_is_said_in_a_line(files: Path, tmp_path: Path) -> None:
     for words, message in cases:
         assert message in run(*words, ok=False), words
     assert not (tmp_path / "picks.xls").exists()
+
+
+def test_a_file_that_is_there_is_replaced_only_when_told(files: Path, tmp_path: Path) -> None:
+    args = ("margin", "--probabilities", files / "P.npy", "--budget", "2")
+    before = (files / "P.npy").read_bytes()
+    assert "is there already" in run(*args, "--out", files / "P.npy", ok=False)
+    assert (files / "P.npy").read_bytes() == before
+    out = tmp_path / "again.csv"
+    run(*args, "--out", out)
+    run(*args, "--out", out, "--force")

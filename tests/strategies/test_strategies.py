@@ -111,3 +111,25 @@ def test_a_taken_name_is_refused() -> None:
 
 def test_history_items_are_plain() -> None:
     assert Past(3, 1, 2, {"arm": "x"}).note == {"arm": "x"}
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "message"),
+    [
+        ("typiclust", {"clusters": "ten"}, "clusters='ten'.*\n.*a whole number"),
+        ("typiclust", {"clusters": 0}, "clusters must be at least 1"),
+        ("typiclust", {"smallest": float("nan")}, "smallest=nan"),
+        ("seals", {"neighbours": 1.5}, "neighbours=1.5"),
+        ("seals", {"base": None}, "base=None.*\n.*a name"),
+        ("bait", {"rank": True}, "rank=True"),
+        ("bait", {"regularisation": float("nan")}, "regularisation=nan"),
+        ("clusters", {"normalise": "ten"}, "normalise='ten'.*\n.*true or false"),
+        ("badge", {"memory": [1]}, "memory="),
+    ],
+)
+def test_values_of_the_wrong_kind_are_refused_by_name(
+    name: str, parameters: dict[str, object], message: str
+) -> None:
+    with pytest.raises(BadInput, match=message):
+        registry.make(name, parameters)
+    registry.make("bait", {"sample": None})

@@ -51,6 +51,7 @@ def select(
         Path | None,
         typer.Option(help=".csv, .tsv, .jsonl, .parquet; .txt, .npy: positions alone."),
     ] = None,
+    force: Annotated[bool, typer.Option(help="Replace the file of --out if it is there.")] = False,
     json_: Json = False,
     committee: Annotated[
         list[Path] | None, _array(".npy (S, n, C), or one .npy (n, C) for each model.")
@@ -72,7 +73,7 @@ def select(
     from labeltrain.loop.select import select as choose
 
     if out is not None:
-        _check_out(out)
+        _check_out(out, force=force)
     chosen = resolved(strategy, _parameters(set_ or ()))
     if chosen.sequential:
         raise BadInput(
@@ -134,9 +135,12 @@ def _rows(found: Selection, with_ids: bool) -> list[dict[str, Any]]:
     return rows
 
 
-def _check_out(out: Path) -> None:
+def _check_out(out: Path, *, force: bool) -> None:
+    from labeltrain.errors import BadInput
     from labeltrain.projects.files import check_writable
 
+    if out.is_file() and not force:
+        raise BadInput(f"{out} is there already", "choose another file, or --force to replace it")
     plain = out.suffix.lower() in (".npy", ".txt")
     check_writable(out.with_suffix(".csv") if plain and not out.is_dir() else out)
 

@@ -69,6 +69,8 @@ def checked(picks: Picks, view: PoolView, count: int, name: str) -> CheckedPicks
     def refuse(what: str) -> BrokenContract:
         return BrokenContract(f"strategy {name!r} {what}", "this is a bug in the strategy")
 
+    if not isinstance(picks, Picks):
+        raise refuse(f"returned {type(picks).__name__}, not Picks(positions, ...)")
     positions = np.asarray(picks.positions)
     if positions.ndim != 1 or (positions.size and positions.dtype.kind not in "iu"):
         raise refuse(f"returned positions of shape {positions.shape}, dtype {positions.dtype}")

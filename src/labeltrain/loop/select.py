@@ -233,7 +233,7 @@ def resolved(strategy: str | Strategy, options: Mapping[str, Any]) -> Strategy:
     taken = list(inspect.signature(select).parameters)[1:-1]
     for name in options:
         if name not in known:
-            close = nearest(name, [*known, *Need, *taken])
+            close = nearest(name, [*known, *(n.value for n in Need), *taken])
             raise BadInput(
                 f"strategy {strategy!r} has no parameter {name!r}, and no array has this name",
                 (f"did you mean {close!r}? " if close else "")

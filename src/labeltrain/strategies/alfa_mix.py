@@ -42,11 +42,12 @@ class AlfaMix(Strategy):
     Examples
     --------
     >>> import labeltrain, numpy as np
-    >>> E = np.array([[2.0, 0.0], [0.0, 2.0], [1.05, 1.0], [3.0, 0.0], [0.0, 3.0]])
+    >>> E = np.array([[2.0, 0.0], [0.0, 2.0], [1.05, 1.0], [1.0, 1.05], [3.0, 0.0], [0.0, 3.0]])
     >>> W, b = np.eye(2), np.zeros(2)
-    >>> labeltrain.select("alfa-mix", embeddings=E, head=(W, b), classes=2,
-    ...                   labelled=[0, 1], labels=[0, 1], budget=1).positions.tolist()
-    [2]
+    >>> picks = labeltrain.select("alfa-mix", embeddings=E, head=(W, b), classes=2,
+    ...                           labelled=[0, 1], labels=[0, 1], budget=1)
+    >>> int(picks.positions[0]) in (2, 3)  # next to the border
+    True
     """
 
     name: ClassVar[str] = "alfa-mix"

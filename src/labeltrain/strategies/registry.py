@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from numbers import Integral, Real
+from typing import Any, get_args, get_type_hints
 
 from labeltrain.errors import BadInput, refuse_unknown_parameters, unknown_name
 from labeltrain.strategies.base import Strategy
@@ -92,6 +93,8 @@ def make(name: str, parameters: Mapping[str, Any] | None = None) -> Strategy:
     given = dict(parameters or {})
     known = [] if cls.__init__ is object.__init__ else list(inspect.signature(cls).parameters)
     refuse_unknown_parameters(f"strategy {name!r}", given, known)
+    for parameter, value in given.items():
+        _refuse_wrong_type(f"strategy {name!r}", cls, parameter, value)
     try:
         return cls(**given)
     except BadInput:
@@ -100,6 +103,36 @@ def make(name: str, parameters: Mapping[str, Any] | None = None) -> Strategy:
         raise BadInput(
             f"strategy {name!r} does not take {given}: {error}", "check the values"
         ) from error
+
+
+_PLAIN = {int: (Integral, "a whole number"), float: (Real, "a number"), str: (str, "a name")}
+
+
+def _refuse_wrong_type(owner: str, cls: type[Strategy], parameter: str, value: Any) -> None:
+    """Raise when a value is not of the type that the parameter is annotated with.
+
+    Only plain types are looked at: numbers must not be NaN, and True is no number.
+    """
+    hint = get_type_hints(cls.__init__).get(parameter)
+    options = get_args(hint) or (hint,)
+    expected = []
+    for option in options:
+        if option is type(None):
+            expected.append("None")
+            if value is None:
+                return
+        elif option is bool:
+            expected.append("true or false")
+            if isinstance(value, bool):
+                return
+        elif option in _PLAIN:
+            kind, words = _PLAIN[option]
+            expected.append(words)
+            if isinstance(value, kind) and not isinstance(value, bool) and value == value:
+                return
+        else:
+            return  # a mapping, a literal: the strategy checks it itself
+    raise BadInput(f"{owner}: {parameter}={value!r}", f"give {' or '.join(expected)}")
 
 
 def describe() -> list[dict[str, Any]]:

@@ -57,6 +57,11 @@ class TypiClust(Strategy):
     summary: ClassVar[str] = "the most typical item of each unlabelled cluster; for first labels"
 
     def __init__(self, clusters: int = 500, smallest: int = 5, neighbours: int = 20) -> None:
+        for option, value, least in (
+            ("clusters", clusters, 1), ("smallest", smallest, 0), ("neighbours", neighbours, 1)
+        ):  # fmt: skip
+            if value < least:
+                raise ValueError(f"{option} must be at least {least}")
         self.clusters = clusters
         self.smallest = smallest
         self.neighbours = neighbours
