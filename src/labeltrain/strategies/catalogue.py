@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from labeltrain.strategies.base import Strategy
+from labeltrain.strategies.base import Need, Strategy
 
 REQUIRED = "required"
 
@@ -39,10 +39,17 @@ def card(name: str, strategy: type[Strategy]) -> dict[str, Any]:
     return {
         "name": name,
         "summary": strategy.summary,
-        "needs": sorted(str(need) for need in strategy.needs),
+        "needs": sorted(str(need) for need in _needs(strategy, parameters)),
         "parameters": parameters,
         "kinds": sorted(strategy.kinds),
         "sequential": strategy.sequential,
         "deterministic": strategy.deterministic,
         "nested": strategy.nested,
     }
+
+
+def _needs(strategy: type[Strategy], parameters: dict[str, Any]) -> frozenset[Need]:
+    """Return what the strategy needs as it is made by default: needs may follow from parameters."""
+    if REQUIRED in parameters.values():
+        return strategy.needs
+    return strategy().needs
