@@ -118,17 +118,17 @@ def factored_distance(a: np.ndarray, h: np.ndarray, b: np.ndarray, g: np.ndarray
     db = 0.0
     bb = 0.0
     for k in range(a.shape[0]):
-        gap = a[k] - b[k]
+        gap = np.float64(a[k]) - np.float64(b[k])
         d2 += gap * gap
-        db += gap * b[k]
-        bb += b[k] * b[k]
+        db += gap * np.float64(b[k])
+        bb += np.float64(b[k]) * np.float64(b[k])
     hh = 0.0
     hg = 0.0
     gg = 0.0
     for k in range(h.shape[0]):
-        gap = h[k] - g[k]
-        hh += h[k] * h[k]
-        hg += h[k] * gap
+        gap = np.float64(h[k]) - np.float64(g[k])
+        hh += np.float64(h[k]) * np.float64(h[k])
+        hg += np.float64(h[k]) * gap
         gg += gap * gap
     return max(d2 * hh + 2.0 * db * hg + bb * gg, 0.0)
 
@@ -154,9 +154,9 @@ def nearest_recent(
         na = 0.0
         nb = 0.0
         for k in range(a.shape[0]):
-            inner += a[k] * b[j, k]
-            na += a[k] * a[k]
-            nb += b[j, k] * b[j, k]
+            inner += np.float64(a[k]) * np.float64(b[j, k])
+            na += np.float64(a[k]) * np.float64(a[k])
+            nb += np.float64(b[j, k]) * np.float64(b[j, k])
         product = 0.0
         nh = 0.0
         ng = 0.0
