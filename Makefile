@@ -11,7 +11,7 @@ demo: .venv/run
 	$(BIN)/labeltrain run studies/demo.yaml --workspace runs/demo
 	$(BIN)/labeltrain report runs/demo
 
-test: .venv/dev
+test: .venv/peers
 	$(BIN)/pytest -n 2 --dist loadfile
 
 lint: .venv/dev

@@ -15,17 +15,20 @@ Results = dict[str, Any]
 
 @dataclass(frozen=True)
 class Verdict:
-    """One aim beside what was measured; `value` is None where a side is missing."""
+    """One aim beside what was measured; `value` is None where a side is missing or failed."""
 
     row: str
     target: Target
     aim: str
     value: float | None
     shown: str
+    failed: bool = False  # our own side did not get through
 
     @property
     def met(self) -> bool | None:
         """Return whether the aim is reached."""
+        if self.failed:
+            return False
         if self.value is None:
             return None
         if self.target.measure in ("faster", "smaller"):
@@ -76,52 +79,55 @@ def slope(results: Results, strategy: str) -> tuple[float, list[tuple[int, float
 
 
 def verdicts(results: Results) -> list[Verdict]:
-    """Judge all aims of the rows that have a record."""
-    return [
-        _judge(results, name, target)
-        for name, record in results.items()
-        if "seconds" in record["sides"].get(OURS, {})
-        for target in ROWS[name].targets
-    ]
+    """Judge all aims there are: of rows that were not run, or failed, too."""
+    return [_judge(results, name, target) for name, row in ROWS.items() for target in row.targets]
 
 
 def _judge(results: Results, name: str, target: Target) -> Verdict:
+    ours = results[name]["sides"].get(OURS, {}) if name in results else {}
+    if "seconds" not in ours:
+        return Verdict(name, target, _aim(target), None, _why(ours), failed="failed" in ours)
+    value, shown = _measured(results, name, target)
+    return Verdict(name, target, _aim(target), value, shown)
+
+
+def _aim(target: Target) -> str:
+    """Return the aim in words."""
+    bound = target.bound
+    return {
+        "faster": f"{bound:g}x faster than {_called(target.against)}",
+        "smaller": f"1/{bound:g} of the memory of {_called(target.against)}",
+        "seconds": f"under {bound:g} s",
+        "memory": f"under {bound / 1e9:g} GB above the arrays",
+        "resident": f"under {bound / 1e9:g} GB resident in all",
+        "slope": f"seconds linear in n (slope of the logs at most {bound:g})",
+        "greedy": f"each pick is the farthest item, but for ties (within {bound:g})",
+        "law": f"same law (mean D² left: within {bound:g} standard errors)",
+        "value": f"same value (at most {bound:g} below)",
+    }[target.measure]
+
+
+def _measured(results: Results, name: str, target: Target) -> tuple[float | None, str]:
+    """Return what was measured, as a number and in words."""
     record = results[name]
-    sides, bound = record["sides"], target.bound
-    ours = sides[OURS]
-    other = sides.get(target.against, {})
-    value: float | None = None
-    if target.measure == "faster":
-        aim = f"{bound:g}x faster than {_called(target.against)}"
-        if "seconds" in other:
-            value = best(other) / best(ours)
-        shown = f"{value:.1f}x" if value is not None else _why(other)
-    elif target.measure == "smaller":
-        aim = f"1/{bound:g} of the memory of {_called(target.against)}"
-        if "seconds" in other:
-            value = other["memory"] / max(ours["memory"], 1)
-        shown = f"1/{value:.1f}" if value is not None else _why(other)
-    elif target.measure == "seconds":
-        value = best(ours)
-        aim, shown = f"under {bound:g} s", f"{value:.1f} s"
-    elif target.measure in ("memory", "resident"):
-        value = float(ours[target.measure])
-        where = "above the arrays" if target.measure == "memory" else "resident in all"
-        aim, shown = f"under {bound / 1e9:g} GB {where}", f"{value / 1e9:.2f} GB"
-    elif target.measure == "slope":
+    ours, other = record["sides"][OURS], record["sides"].get(target.against, {})
+    if target.measure in ("faster", "smaller"):
+        if "seconds" not in other:
+            return None, _why(other)
+        if target.measure == "faster":
+            ratio = best(other) / best(ours)
+            return ratio, f"{ratio:.1f}x"
+        ratio = other["memory"] / max(ours["memory"], 1)
+        return ratio, f"1/{ratio:.1f}"
+    if target.measure == "seconds":
+        return best(ours), f"{best(ours):.1f} s"
+    if target.measure in ("memory", "resident"):
+        return float(ours[target.measure]), f"{ours[target.measure] / 1e9:.2f} GB"
+    if target.measure == "slope":
         fitted, points = slope(results, ROWS[name].strategy)
-        value = fitted if len(points) > 2 else None
-        aim = f"seconds linear in n (slope of the logs at most {bound:g})"
-        shown = f"{fitted:.2f} over {len(points)} sizes"
-    else:
-        value = record["checks"].get(target.measure)
-        aim = {
-            "greedy": f"each pick is the farthest item, but for ties (within {bound:g})",
-            "law": f"same law (mean D² left: within {bound:g} standard errors)",
-            "value": f"same value (at most {bound:g} below)",
-        }[target.measure]
-        shown = "not compared" if value is None else f"{value:.2g}"
-    return Verdict(name, target, aim, value, shown)
+        return fitted if len(points) > 2 else None, f"{fitted:.2f} over {len(points)} sizes"
+    value = record["checks"].get(target.measure)
+    return value, "not compared" if value is None else f"{value:.2g}"
 
 
 def _called(side: str) -> str:

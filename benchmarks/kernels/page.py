@@ -66,7 +66,7 @@ def aims(results: Results) -> str:
     lines = ["| work | aim | measured | met |", "|---|---|---|---|"]
     last = ""
     for verdict in verdicts(results):
-        title = _title(results[verdict.row])
+        title = _row_title(results, verdict.row)
         met = {True: "yes", False: "**no**", None: "–"}[verdict.met]
         lines.append(
             f"| {title if title != last else ''} | {verdict.aim} | {verdict.shown} | {met} |"
@@ -80,6 +80,10 @@ def _title(record: dict[str, Any]) -> str:
     if row == ROWS[row.name]:
         return row.title
     return f"{row.title} (scaled: n={row.n:,}, k={row.k:,})"
+
+
+def _row_title(results: Results, name: str) -> str:
+    return _title(results[name]) if name in results else ROWS[name].title
 
 
 def _machine(results: Results) -> str:
@@ -123,6 +127,9 @@ def _short(results: Results) -> str:
     lines = ["## What falls short\n" + f"{reached} of {len(found)} aims are met."]
     for verdict in missed:
         record = results[verdict.row]
+        if verdict.failed:
+            lines.append(f"- **{_title(record)}**: aim {verdict.aim}: {verdict.shown}.")
+            continue
         seconds, least = best(record["sides"][OURS]), least_seconds(record)
         lines.append(
             f"- **{_title(record)}**: aim {verdict.aim}, measured {verdict.shown}. It takes "
@@ -130,7 +137,7 @@ def _short(results: Results) -> str:
             f"({_limit(record)})."
         )
     for verdict in unknown:
-        lines.append(f"- {_title(results[verdict.row])}: {verdict.aim}: {verdict.shown}.")
+        lines.append(f"- {_row_title(results, verdict.row)}: {verdict.aim}: {verdict.shown}.")
     return "\n".join(lines) + "\n"
 
 

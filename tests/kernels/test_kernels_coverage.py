@@ -320,3 +320,20 @@ def test_the_pure_radius_of_one_cluster_is_the_spread_of_the_pool() -> None:
     assert pure_radius(points, 1, seed=0) == pytest.approx(
         math.sqrt(mean_squared_distance(points)), rel=1e-3
     )
+
+
+@pytest.mark.parametrize("memory", [2**30, 2**22])
+def test_thousands_of_ties_keep_one_column(memory: int) -> None:
+    import tracemalloc
+
+    points = np.random.default_rng(0).normal(size=(3000, 4)).astype(np.float32)
+    points[:2000] = points[0]
+    similarity = Similarity("gaussian", 1.0, True)
+    greedy_coverage(points[:100], similarity, 2, memory=memory)  # compiled
+    tracemalloc.start()
+    found = greedy_coverage(points, similarity, 3, memory=memory)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.positions[0] == 0  # the lowest of its equals
+    dense = 4 * 3000 * 3000 if memory == 2**30 else 0
+    assert peak < dense + 30e6  # a column of each equal item would be 96 MB

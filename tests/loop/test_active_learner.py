@@ -332,3 +332,13 @@ def test_queries_end_with_the_pool() -> None:
     for bad in (0, 1.5, True):
         with pytest.raises(BadInput, match="n_instances"):
             learner.query(X, bad)
+
+
+@pytest.mark.parametrize("strategy", ["margin", "badge", "entropy"])
+def test_predictions_that_are_nan_are_refused(strategy: str) -> None:
+    X = np.random.default_rng(0).normal(size=(60, 4))
+    learner = ActiveLearner(  # one row: its variances are 0
+        GaussianNB(var_smoothing=0.0), strategy, X_training=X[:1], y_training=np.array(["a"])
+    )
+    with np.errstate(all="ignore"), pytest.raises(BadInput, match="GaussianNB returned is NaN"):
+        learner.query(X[1:], 3)

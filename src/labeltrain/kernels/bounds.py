@@ -95,6 +95,10 @@ class Bounds:
         self.measured += len(top)
         return self._lead(top, upper)
 
+    def bounds_of(self, rank: int) -> np.ndarray:
+        """Return bounds of the similarities of one candidate to all items, (n,)."""
+        return self.columns(self.candidates[[rank]])[0]
+
     @staticmethod
     def _wanted(upper: np.ndarray, settled: np.ndarray, threshold: float) -> np.ndarray:
         return np.flatnonzero((upper > 0.0) & (upper >= threshold) & ~settled)

@@ -19,6 +19,7 @@ from labeltrain.kernels.similarity import (
 
 TIE = 1e-10  # gains closer than this, relatively, are equal
 WORTH_A_THREAD = 2**20  # numbers read; below, starting threads takes longer
+_NOTHING = (np.empty(0, dtype=np.int64), np.empty(0))
 SEGMENT = 1024  # exact gains are summed within segments of positions first
 
 
@@ -178,7 +179,7 @@ class _Search:
         for turn in range(count):
             settled[:] = upper < 0.0  # picked already
             best = 0.0
-            columns: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+            held, column = -1, _NOTHING  # the column of one candidate, whatever the ties
             while True:
                 threshold = best * (1.0 - TIE)
                 leaders = source.leaders(upper, settled, threshold)
@@ -187,20 +188,22 @@ class _Search:
                 for rank, bounds in leaders:
                     if settled[rank] or upper[rank] < best * (1.0 - TIE):
                         continue
-                    column = self.column(int(candidates[rank]), bounds)
-                    gain = exact_gain(*column, self.coverage, self.weights, SEGMENT) + own[rank]
+                    found = self.column(int(candidates[rank]), bounds)
+                    gain = exact_gain(*found, self.coverage, self.weights, SEGMENT) + own[rank]
                     upper[rank] = min(gain, upper[rank])
                     settled[rank] = True
-                    if upper[rank] >= best * (1.0 - TIE):
-                        columns[rank] = column
+                    if upper[rank] > best:
+                        held, column = rank, found
                     best = max(best, float(upper[rank]))
             if best <= 0.0:
                 left = np.flatnonzero(upper >= 0.0)[: count - turn]
                 picked[turn:] = candidates[left]
                 break
-            rank = min(r for r in columns if upper[r] >= best * (1.0 - TIE))
+            rank = int(np.flatnonzero(settled & (upper >= best * (1.0 - TIE)))[0])
+            if rank != held:
+                column = self.column(int(candidates[rank]), source.bounds_of(rank))
             picked[turn] = candidates[rank]
             gains[turn] = upper[rank]
-            nearest[turn] = raise_coverage(*columns[rank], self.coverage, self.below)
+            nearest[turn] = raise_coverage(*column, self.coverage, self.below)
             upper[rank] = -1.0
         return Greedy(picked, gains, nearest, self.coverage)

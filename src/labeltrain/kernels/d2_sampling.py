@@ -152,6 +152,8 @@ class _Sampler:
         from labeltrain.kernels import _compiled_distances as compiled
 
         self._refresh()
+        if not np.isfinite(self.total):
+            raise ValueError("distances or weights are not finite: nothing can be drawn by them")
         if not self.total > 0.0:
             left = np.flatnonzero(~self.taken)
             rows = rng.choice(left, size=count, replace=False)

@@ -70,9 +70,9 @@ class DenseBounds(Bounds):
         else:
             wanted = np.flatnonzero(bounds >= threshold)
             top = wanted[np.argsort(-bounds[wanted], kind="stable")[:MOST]].tolist()
-        return [(rank, self._row(rank)) for rank in top if bounds[rank] > 0.0]
+        return [(rank, self.bounds_of(rank)) for rank in top if bounds[rank] > 0.0]
 
-    def _row(self, rank: int) -> np.ndarray:
+    def bounds_of(self, rank: int) -> np.ndarray:
         """Return bounds of the similarities of a candidate to all items, by symmetry."""
         row = self.matrix[self.candidates[rank]]
         if len(row) == self.rows.n:

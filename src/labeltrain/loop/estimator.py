@@ -12,7 +12,7 @@ import numpy as np
 from labeltrain.errors import BadInput, MissingNeed
 from labeltrain.learners.base import Learner, Training
 from labeltrain.loop.as_numpy import library
-from labeltrain.loop.inputs import matrix
+from labeltrain.loop.inputs import matrix, probabilities
 from labeltrain.loop.out_of_fold import out_of_fold
 from labeltrain.strategies.base import Need
 
@@ -94,13 +94,13 @@ class EstimatorPool:
                 "needs no probabilities (labeltrain list strategies)",
             )
         found = estimator.predict_proba(X)
-        if self.kind == "multilabel":
-            if not isinstance(found, list):
-                return np.asarray(found)
-            return np.stack(
+        if self.kind == "multilabel" and isinstance(found, list):
+            found = np.stack(
                 [_of_ones(p, c) for p, c in zip(found, estimator.classes_, strict=True)], 1
             )
-        return self._aligned(np.asarray(found), estimator.classes_)
+        name = f"what predict_proba of {type(estimator).__name__} returned"
+        checked = probabilities(name, found, self.kind)
+        return checked if self.kind == "multilabel" else self._aligned(checked, estimator.classes_)
 
     def _aligned(self, found: np.ndarray, own: Sequence[Any]) -> np.ndarray:
         place = {name: i for i, name in enumerate(self.classes)}
@@ -153,7 +153,9 @@ class EstimatorPool:
                 ensemble, AdaBoostClassifier
             ):
                 own = np.asarray(ensemble.classes_)[own.astype(np.int64)]  # members see indices
-            members.append(self._aligned(np.asarray(member.predict_proba(seen)), own.tolist()))
+            name = f"what predict_proba of a member, {type(member).__name__}, returned"
+            given = probabilities(name, member.predict_proba(seen), self.kind)
+            members.append(self._aligned(given, own.tolist()))
         return np.stack(members)
 
     def head(self) -> tuple[np.ndarray, np.ndarray]:
