@@ -12,5 +12,6 @@ for _name in registry.names():
 
 def test_every_shipped_strategy_is_tested() -> None:
     tested = {c.strategy for c in globals().values() if hasattr(c, "strategy")}
-    assert {registry.get(name) for name in registry.names()} == tested
-    assert len(tested) >= 5
+    shipped = {registry.get(name) for name in registry.names()}  # other tests register their own
+    assert {s for s in shipped if s.__module__.startswith("labeltrain.strategies.")} <= tested
+    assert len(tested) >= 23
