@@ -9,6 +9,7 @@ import numpy as np
 from labeltrain.kernels.blocks import map_blocks, row_blocks
 from labeltrain.kernels.bounds import Bounds
 from labeltrain.kernels.dense_bounds import DenseBounds
+from labeltrain.kernels.duplicates import Twins
 from labeltrain.kernels.rows import MEMORY
 from labeltrain.kernels.similarity import (
     READ_ROWS,
@@ -167,11 +168,15 @@ class _Search:
         """Pick `count` of the candidates, which ascend."""
         from labeltrain.kernels._compiled_exact import exact_gain, raise_coverage
 
-        m = len(candidates)
-        own = np.zeros(m) if modular is None else np.asarray(modular, np.float64)[candidates]
+        own = np.zeros(len(candidates))
+        if modular is not None:
+            own = np.asarray(modular, np.float64)[candidates]
+        twins = Twins(self.rows.points, candidates, own)
+        heads, own = twins.heads, twins.own  # `own` changes as twins are picked
+        m = len(heads)
         kind = DenseBounds if DenseBounds.fits(m, self.rows.n, self.memory) else Bounds
         source = kind(self.rows, self.similarity, self.below, self.weights, self.memory)
-        upper = source.start(candidates, own)
+        upper = source.start(heads, own.copy())
         settled = np.zeros(m, dtype=bool)  # the bound is the exact gain of this turn
         picked = np.empty(count, dtype=np.int64)
         gains = np.zeros(count)
@@ -188,7 +193,7 @@ class _Search:
                 for rank, bounds in leaders:
                     if settled[rank] or upper[rank] < best * (1.0 - TIE):
                         continue
-                    found = self.column(int(candidates[rank]), bounds)
+                    found = self.column(int(heads[rank]), bounds)
                     gain = exact_gain(*found, self.coverage, self.weights, SEGMENT) + own[rank]
                     upper[rank] = min(gain, upper[rank])
                     settled[rank] = True
@@ -196,14 +201,15 @@ class _Search:
                         held, column = rank, found
                     best = max(best, float(upper[rank]))
             if best <= 0.0:
-                left = np.flatnonzero(upper >= 0.0)[: count - turn]
-                picked[turn:] = candidates[left]
+                picked[turn:] = twins.left()[: count - turn]
                 break
-            rank = int(np.flatnonzero(settled & (upper >= best * (1.0 - TIE)))[0])
+            tied = np.flatnonzero(settled & (upper >= best * (1.0 - TIE)))
+            rank, position = twins.lowest(tied, upper[tied] - best * (1.0 - TIE))
             if rank != held:
-                column = self.column(int(candidates[rank]), source.bounds_of(rank))
-            picked[turn] = candidates[rank]
+                column = self.column(int(heads[rank]), source.bounds_of(rank))
+            picked[turn] = position
             gains[turn] = upper[rank]
             nearest[turn] = raise_coverage(*column, self.coverage, self.below)
-            upper[rank] = -1.0
+            twins.take(rank, position)
+            upper[rank] = own[rank]  # a twin gains nothing but for itself any more
         return Greedy(picked, gains, nearest, self.coverage)
