@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 
 CUT = np.float32(-60.0)  # a similarity below exp(-60) counts as 0
+FEWER = 1.0 - 1e-6  # sums of eight products in float32 are off by less
 ZERO = np.float32(0.0)
 ONE = np.float32(1.0)
 LOG2_E = np.float32(1.4426950408889634)
@@ -121,13 +122,18 @@ def row_drops(bounds: Any, before: Any, now: Any, weights: Any, drops: Any) -> N
 
 @njit(nogil=True, cache=True, fastmath=True)
 def add_gains(bounds: Any, coverage: Any, weights: Any, gains: Any) -> None:
-    """Add to the gain of each column what its similarities to the rows would cover anew."""
-    for r in range(bounds.shape[0]):
-        line = bounds[r]
-        covered = np.float64(coverage[r])
-        weight = np.float64(weights[r])
-        for c in range(line.shape[0]):
-            gains[c] += weight * max(np.float64(line[c]) - covered, 0.0)
+    """Add to the gain of each column what its similarities to the rows would cover anew.
+
+    In float64, a thousand columns at a time: they stay in the first cache.
+    """
+    for start in range(0, bounds.shape[1], 1024):
+        stop = min(start + 1024, bounds.shape[1])
+        for r in range(bounds.shape[0]):
+            line = bounds[r, start:stop]
+            covered = np.float64(coverage[r])
+            weight = np.float64(weights[r])
+            for c in range(stop - start):
+                gains[start + c] += weight * max(np.float64(line[c]) - covered, 0.0)
 
 
 @njit(nogil=True, cache=True, fastmath=True)
@@ -137,16 +143,25 @@ def drop_gains(
     before: Any,
     now: Any,
     weights: Any,
-    start: int,
-    stop: int,
+    first: int,
+    last: int,
     gains: Any,
 ) -> None:
-    """Take off the gains of some columns what is lost as the coverage of some rows rises."""
-    for r in range(rows.shape[0]):
-        line = matrix[rows[r]]
-        low = np.float64(before[r])
-        high = np.float64(now[r])
-        weight = np.float64(weights[r])
-        for c in range(start, stop):
-            value = np.float64(line[c])
-            gains[c] -= weight * (max(value - low, 0.0) - max(value - high, 0.0))
+    """Take off the gains of some columns what is lost as the coverage of some rows rises.
+
+    Sums of eight rows in float32: never above the truth, below it by at most 2e-6, relatively.
+    """
+    part = np.zeros(4096, dtype=np.float32)
+    for start in range(first, last, 4096):
+        width = min(start + 4096, last) - start
+        for group in range(0, rows.shape[0], 8):
+            part[:] = ZERO
+            for r in range(group, min(group + 8, rows.shape[0])):
+                line = matrix[rows[r], start : start + width]
+                low = before[r]
+                high = now[r]
+                weight = np.float32(weights[r])
+                for c in range(width):
+                    part[c] += weight * (min(max(line[c], low), high) - low)
+            for c in range(width):
+                gains[start + c] -= np.float64(part[c]) * FEWER

@@ -8,7 +8,7 @@ from labeltrain.kernels.blocks import map_blocks, row_blocks
 from labeltrain.kernels.bounds import UP, Bounds, Leaders
 from labeltrain.kernels.similarity import ReadyRows, Similarity
 
-TILE = 64  # rows filled at a time: they stay in the cache
+TILE = 256  # rows filled at a time
 MOST = 8  # leaders handed out at a time
 WORTH_A_THREAD = 2**22  # entries to go through; below, starting threads takes longer
 ROUNDING = 1e-9  # of the first gains: sums in float64 are off by far less

@@ -7,6 +7,7 @@ import numpy as np
 from labeltrain.kernels.blocks import map_blocks, row_blocks
 
 ROWS = 512  # items updated at a time
+LEADING = 64  # classes of an item that its factor is made of, at least
 
 
 def item_factors(probabilities: np.ndarray, rank: int, *, labels: bool = False) -> np.ndarray:
@@ -19,6 +20,12 @@ def item_factors(probabilities: np.ndarray, rank: int, *, labels: bool = False) 
         Columns kept, those of the largest eigenvalues; exact from C - 1 on.
     labels : bool
         True for independent labels: U U' = diag(p (1 - p)), exact from C on.
+
+    Notes
+    -----
+    O(n m^3) for m = min(C, max(64, 4 rank)): of more classes, only the m most likely ones of each
+    item enter its factor. The others hold next to nothing of the leading eigenvectors, or are all
+    alike, and then any of them is as good.
     """
     p = np.asarray(probabilities, dtype=np.float64)
     n, classes = p.shape
@@ -31,17 +38,25 @@ def item_factors(probabilities: np.ndarray, rank: int, *, labels: bool = False) 
         factors[rows, top, np.arange(r)] = spread[rows, top]
         return factors
     r = max(1, min(rank, classes - 1))
-    factors = np.empty((n, classes, r))
+    m = min(classes, max(LEADING, 4 * r))
+    factors = np.zeros((n, classes, r))
 
     def fill(rows: slice) -> None:
         block = p[rows]
+        if m < classes:
+            top = np.sort(np.argsort(-block, axis=1, kind="stable")[:, :m], axis=1)
+            block = np.take_along_axis(block, top, axis=1)
         matrices = -block[:, :, None] * block[:, None, :]
-        diagonal = np.arange(classes)
+        diagonal = np.arange(m)
         matrices[:, diagonal, diagonal] += block
         values, vectors = np.linalg.eigh(matrices)
-        factors[rows] = vectors[:, :, -r:] * np.sqrt(np.maximum(values[:, None, -r:], 0.0))
+        found = vectors[:, :, -r:] * np.sqrt(np.maximum(values[:, None, -r:], 0.0))
+        if m < classes:
+            np.put_along_axis(factors[rows], top[:, :, None], found, axis=1)
+        else:
+            factors[rows] = found
 
-    map_blocks(fill, row_blocks(n, ROWS))
+    map_blocks(fill, row_blocks(n, max(1, min(ROWS, 2**21 // m**2))))
     return factors
 
 

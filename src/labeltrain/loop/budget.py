@@ -22,6 +22,18 @@ def affordable(costs: np.ndarray | None, free: np.ndarray, left: float) -> int:
     return int(np.searchsorted(np.cumsum(np.sort(costs[free])), left + TINY, side="right"))
 
 
+def purchasable(costs: np.ndarray | None, free: np.ndarray, left: float) -> np.ndarray:
+    """Return the free positions that the rest of a budget could buy, each by itself.
+
+    Parameters
+    ----------
+    costs : ndarray of float64, shape (n,), or None
+    free : ndarray of bool, shape (n,)
+    left : float
+    """
+    return np.flatnonzero(free if costs is None else free & (costs <= left + TINY))
+
+
 def within(costs: np.ndarray | None, positions: np.ndarray, left: float) -> np.ndarray:
     """Return the rows of picks that fit into the rest of a budget, in the order of the picks."""
     if costs is None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from labeltrain.errors import BadInput, MissingNeed
 from labeltrain.loop.as_numpy import as_numpy
-from labeltrain.loop.budget import affordable, within
+from labeltrain.loop.budget import affordable, purchasable, within
 from labeltrain.loop.checks import CheckedPicks, checked
 from labeltrain.loop.label_codes import LabelCodes
 from labeltrain.rng import stream
@@ -72,7 +72,7 @@ class Call:
         memo = Memo()
         turn = 0
         while True:
-            places = np.flatnonzero(self.free)
+            places = purchasable(costs, self.free, budget - self.spent)
             count = affordable(costs, places, budget - self.spent)
             if ask is not None:
                 count = min(count, parallel)
@@ -84,7 +84,9 @@ class Call:
                 keep = within(costs, found.positions, budget - self.spent)
                 picked = len(keep)
                 self._note(found, keep, number, ask)
-            if ask is None or picked == 0:
+            # Of a batch only what the budget pays for is kept: with costs, the rest of it may still
+            # buy something.
+            if picked == 0 or (ask is None and costs is None):
                 self.exhausted = not self.free.any() and self.spent < budget
                 return
             turn += 1
@@ -125,6 +127,8 @@ class Call:
         costs = self.sources.get("costs")
         self.spent += float(len(keep) if costs is None else costs[positions].sum())
         self.free[positions] = False
+        if ask is None:
+            self.pending = np.concatenate([self.pending, positions])
         replies = [None] * len(keep) if ask is None else _asked(ask, positions)
         past = []
         for row, reply in zip(keep.tolist(), replies, strict=True):

@@ -45,8 +45,9 @@ class Bait(Strategy):
 
     Notes
     -----
-    O(n D r) a pick for D = `width` (and n the sampled candidates), D² memory; F costs O(n D²)
-    once. Scores are NaN: what a pick is worth depends on the batch.
+    O(n D r) a pick for D = max(`width`, C) (and n the sampled candidates), D² memory, and n C r
+    for the factors; F costs O(n D²) once. Seconds to minutes: for pools of some thousands, or with
+    a smaller `sample`. Scores are NaN: what a pick is worth depends on the batch.
 
     References
     ----------
@@ -82,9 +83,9 @@ class Bait(Strategy):
     ) -> None:
         if search not in ("greedy", "swap"):
             raise BadInput(f"bait: search={search!r} is unknown", "use greedy or swap")
-        if not regularisation > 0.0:
+        if not 0.0 < regularisation < float("inf"):
             raise BadInput(f"bait: regularisation={regularisation!r}", "give a number above 0")
-        if not oversample >= 1.0:
+        if not 1.0 <= oversample < float("inf"):
             raise BadInput(f"bait: oversample={oversample!r}", "give a number of at least 1")
         for option, value in (
             ("width", width), ("rank", rank), ("proposals", proposals), ("sweeps", sweeps)

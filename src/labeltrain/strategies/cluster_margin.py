@@ -61,8 +61,8 @@ class ClusterMargin(Strategy):
     summary: ClassVar[str] = "smallest margins, one of each cluster in turn"
 
     def __init__(self, factor: float = 10.0, clusters: int | None = None) -> None:
-        if not factor >= 1.0:
-            raise ValueError("factor must be at least 1")
+        if not 1.0 <= factor < float("inf"):
+            raise ValueError("factor must be a number of at least 1")
         if clusters is not None and clusters < 1:
             raise ValueError("clusters must be at least 1")
         self.factor = factor

@@ -76,10 +76,10 @@ class FacilityLocation(Strategy):
     ) -> None:
         if kernel not in ("gaussian", "cosine"):
             raise ValueError(f"kernel is {kernel!r}, expected 'gaussian' or 'cosine'")
-        if not gamma > 0.0:
-            raise ValueError(f"gamma is {gamma}, expected a positive number")
-        if not uncertainty >= 0.0:
-            raise ValueError(f"uncertainty is {uncertainty}, expected 0 or more")
+        if not 1e-9 <= gamma <= 1e9:
+            raise ValueError(f"gamma is {gamma}, expected a number from 1e-9 to 1e9")
+        if not 0.0 <= uncertainty <= 1e9:
+            raise ValueError(f"uncertainty is {uncertainty}, expected a number from 0 to 1e9")
         if neighbours is not None and neighbours < 1:
             raise ValueError(f"neighbours is {neighbours}, expected 1 or more")
         self.kernel = kernel

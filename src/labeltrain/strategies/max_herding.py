@@ -51,8 +51,8 @@ class MaxHerding(Strategy):
     summary: ClassVar[str] = "items near which the pool is dense; needs no label"
 
     def __init__(self, *, bandwidth: float = 1.0, memory: int = MEMORY) -> None:
-        if not bandwidth > 0.0:
-            raise ValueError(f"bandwidth is {bandwidth}, expected a positive number")
+        if not 1e-6 <= bandwidth <= 1e6:
+            raise ValueError(f"bandwidth is {bandwidth}, expected a number from 1e-6 to 1e6")
         self.bandwidth = bandwidth
         self.memory = memory
 

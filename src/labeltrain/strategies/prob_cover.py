@@ -24,7 +24,7 @@ class ProbCover(Strategy):
     Parameters
     ----------
     delta : float, optional
-        The radius, between embeddings of length 1. None: the largest at which a share `purity` of
+        The radius, between embeddings of length 1, so at most 2. None: the largest at which a share `purity` of
         the balls lies within one cluster of k-means with as many clusters as there are classes (10
         when that is unknown). In pools above 3,000 items that share is estimated from 3,000 balls.
     purity : float
@@ -56,8 +56,11 @@ class ProbCover(Strategy):
     def __init__(
         self, *, delta: float | None = None, purity: float = 0.95, memory: int = MEMORY
     ) -> None:
-        if delta is not None and not delta > 0.0:
-            raise ValueError(f"delta is {delta}, expected a positive number")
+        if delta is not None and not 1e-6 <= delta <= 2.0:
+            raise ValueError(
+                f"delta is {delta}, expected a number from 1e-6 to 2: it is a distance between "
+                "embeddings of length 1"
+            )
         if not 0.0 < purity <= 1.0:
             raise ValueError(f"purity is {purity}, expected a number above 0, at most 1")
         self.delta = delta
@@ -84,5 +87,10 @@ class ProbCover(Strategy):
             given=np.concatenate([view.labelled, view.pending]),
             memory=self.memory,
         )
-        why = tuple(f"within {radius:.3g} of {n} items not covered yet" for n in found.nearest)
+        why = tuple(
+            f"within {radius:.3g} of {n} items not covered yet"
+            if n
+            else f"everything within {radius:.3g} is covered: a smaller delta tells items apart"
+            for n in found.nearest
+        )
         return Picks(found.positions, found.gains, why=why)
