@@ -55,7 +55,7 @@ class WorkspaceBusy(LabelTrainError):
     """Another process works on this workspace."""
 
 
-class MissingNeed(LabelTrainError):
+class MissingNeed(LabelTrainError, ValueError):
     """A strategy asks for something the learner or the data cannot give."""
 
 

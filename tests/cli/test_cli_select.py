@@ -138,3 +138,21 @@ def test_a_file_that_is_there_is_replaced_only_when_told(files: Path, tmp_path: 
     out = tmp_path / "again.csv"
     run(*args, "--out", out)
     run(*args, "--out", out, "--force")
+
+
+def test_picks_of_one_call_are_the_pending_items_of_the_next(files: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first.csv", tmp_path / "second.tsv"
+    base = ["random", "--embeddings", files / "E.npy", "--budget", "5"]
+    run(*base, "--out", first)
+    run(*base, "--pending", first, "--out", second)
+    picked = {line.split(",")[0] for line in first.read_text().splitlines()[1:]}
+    more = {line.split("\t")[0] for line in second.read_text().splitlines()[1:]}
+    assert len(picked) == len(more) == 5
+    assert not picked & more
+    run(*base, "--labelled", second)
+    (tmp_path / "bad.csv").write_text("id,score\na,1\n")
+    assert "no column 'position'" in run(*base, "--labelled", tmp_path / "bad.csv", ok=False)
+
+
+def test_numbers_with_an_exponent_are_numbers(files: Path) -> None:
+    run("max-herding", "--embeddings", files / "E.npy", "--budget", "2", "--set", "bandwidth=1e-1")

@@ -187,3 +187,18 @@ def test_few_passes_over_the_pool(monkeypatch: pytest.MonkeyPatch) -> None:
     points = np.random.default_rng(0).normal(size=(20_000, 16)).astype(np.float32)
     d2_sampling(points, 500, np.random.default_rng(0), candidates=np.arange(20_000))
     assert len(passes) < 50
+
+
+def test_what_may_not_be_picked_is_not_picked_when_nothing_else_has_mass() -> None:
+    points = np.zeros((20, 3), dtype=np.float32)
+    points[12:] = np.random.default_rng(0).normal(size=(8, 3)) + 50.0
+    for seed in range(10):
+        rows, _ = d2_sampling(
+            points,
+            5,
+            np.random.default_rng(seed),
+            candidates=np.arange(1, 12),
+            centres=np.array([0]),
+        )
+        assert len(set(rows.tolist())) == 5
+        assert set(rows.tolist()) <= set(range(1, 12))

@@ -138,3 +138,45 @@ def test_swapping_never_makes_it_worse(seed: int) -> None:
         values.append(value(rows))
     assert values[0] >= values[1] - 1e-9
     assert values[1] >= values[2] - 1e-9
+
+
+def test_of_many_classes_the_leading_ones_make_the_factor() -> None:
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet(np.full(300, 0.02), 40)
+    factors = item_factors(p, 4)
+    for i in range(len(p)):
+        whole = np.linalg.eigvalsh(np.diag(p[i]) - np.outer(p[i], p[i]))[::-1]
+        kept = np.linalg.eigvalsh(factors[i] @ factors[i].T)[::-1]
+        np.testing.assert_allclose(kept[:4], whole[:4], atol=1e-6)
+        assert (kept[:4] <= whole[:4] + 1e-12).all()  # it claims no more than there is
+
+
+def test_of_equal_items_the_one_added_last_is_taken_away() -> None:
+    z, p = np.ones((3, 2)), np.full((3, 2), 0.5)
+    target = fisher_sum(z, p) / 3
+    search = FisherSearch(z, item_factors(p, 3), 0.1 * np.eye(4), target)
+    assert forward_backward(search, 1, 3.0).tolist() == [0]
+
+
+def test_labels_of_their_own_have_their_own_information() -> None:
+    import labeltrain
+    from labeltrain.strategies.bait import reduced
+
+    for seed in range(5):
+        z, p, _, _ = problem(seed, labels=True)
+        points = reduced(z, 3)
+        target = sum(slow_fisher(points[i], p[i], True) for i in range(len(z))) / len(z)
+        matrix, picks = 0.01 * np.eye(9), []
+        for _ in range(4):
+            values = [
+                np.trace(np.linalg.solve(matrix + slow_fisher(points[i], p[i], True), target))
+                if i not in picks
+                else np.inf
+                for i in range(len(z))
+            ]
+            picks.append(int(np.argmin(values)))
+            matrix += slow_fisher(points[picks[-1]], p[picks[-1]], True)
+        found = labeltrain.select(
+            "bait", embeddings=z, probabilities=p, kind="multilabel", budget=4, oversample=1.0
+        )
+        assert found.positions.tolist() == picks

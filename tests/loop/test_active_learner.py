@@ -307,9 +307,11 @@ def test_texts_are_rows_too() -> None:
     assert instances == [texts[4:][row] for row in rows]
     learner.teach(instances, [1, 0])
     with pytest.raises(BadInput, match=r"(?s)X.*give embed"):
-        ActiveLearner(model, "k-center").query(texts)
-    embedded = ActiveLearner(model, "k-center", embed=model[:-1].transform)
-    assert len(embedded.query(texts, 3)[0]) == 3
+        ActiveLearner(model, "facility-location").query(texts)
+    for strategy in ("k-center", "facility-location"):
+        embedded = ActiveLearner(model, strategy, embed=model[:-1].transform)
+        assert len(embedded.query(texts, 3)[0]) == 3
+    assert len(ActiveLearner(model, "badge").query(texts, 3)[0]) == 3  # it reads the last step
 
 
 @pytest.mark.parametrize(
@@ -342,3 +344,28 @@ def test_predictions_that_are_nan_are_refused(strategy: str) -> None:
     )
     with np.errstate(all="ignore"), pytest.raises(BadInput, match="GaussianNB returned is NaN"):
         learner.query(X[1:], 3)
+
+
+def test_the_last_step_of_a_pipeline_has_the_head_and_sees_what_the_steps_before_make() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(80, 4)) * [1.0, 10.0, 100.0, 1.0]
+    y = (X[:, 1] > 0).astype(int) + (X[:, 2] > 50)
+    steps = make_pipeline(StandardScaler(), LogisticRegression())
+    for name in ("alfa-mix", "badge", "bait", "clue"):
+        learner = ActiveLearner(steps, name, X_training=X[:20], y_training=y[:20])
+        scaler = steps[0]
+        plain = ActiveLearner(
+            LogisticRegression(), name, X_training=scaler.transform(X[:20]), y_training=y[:20]
+        )
+        rows, _ = learner.query(X[20:], 5)
+        assert rows.tolist() == plain.query(scaler.transform(X[20:]), 5)[0].tolist()
+
+
+def test_rows_that_do_not_fit_are_refused_in_words() -> None:
+    learner = ActiveLearner(LogisticRegression())
+    with pytest.raises(BadInput, match="no rows to teach"):
+        learner.teach(np.empty((0, 2)), [])
+    learner.teach(np.eye(2), ["a", "b"])
+    assert "'margin', 2 labels" in repr(learner)
+    with pytest.raises(BadInput, match="2 columns, this X has 3"):
+        learner.query(np.eye(3))

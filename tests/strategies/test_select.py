@@ -609,3 +609,80 @@ def test_what_predict_returns_is_checked(predict: Any, message: str) -> None:
     E = np.random.default_rng(0).normal(size=(20, 3))
     with pytest.raises(BadInput, match=message):
         labeltrain.select("dropquery", embeddings=E, predict=predict, budget=2)
+
+
+# -- what people try ----------------------------------------------------------------------------
+
+
+def test_a_selection_can_be_gone_through_and_shown() -> None:
+    found = labeltrain.select("margin", probabilities=np.tile(P3, (10, 1)), budget=12)
+    assert list(found) == found.positions.tolist()
+    assert found[:2].tolist() == list(found)[:2]
+    assert repr(found).startswith("Selection(12 picks: [")
+    assert len(repr(found)) < 100
+
+
+def test_costs_leave_nothing_that_could_be_bought() -> None:
+    p = np.array([[0.5, 0.5], [0.6, 0.4], [0.7, 0.3], [0.8, 0.2], [0.9, 0.1]])
+    # The most doubtful item is not affordable, and the next two leave room for the last.
+    costs = [9.0, 2.0, 2.5, 4.0, 1.0]
+    found = labeltrain.select("margin", probabilities=p, costs=costs, budget=6)
+    assert found.positions.tolist() == [1, 2, 4]
+    rng = np.random.default_rng(0)
+    for name in ("random", "k-center", "badge", "facility-location", "typiclust"):
+        given = arrays(60) | {"costs": rng.uniform(0.5, 5.0, 60)}
+        given = {k: given[k] for k in ("embeddings", "probabilities", "costs")}
+        found = labeltrain.select(name, budget=30, **given)
+        spent = given["costs"][found.positions].sum()
+        left = np.setdiff1d(np.arange(60), found.positions)
+        assert spent <= 30 + 1e-9 < spent + given["costs"][left].min() + 1e-6
+        assert len(set(found)) == len(found)
+
+
+@pytest.mark.parametrize("name", ["random", "k-center", "facility-location", "clusters"])
+def test_without_classes_what_reads_no_predictions_works(name: str) -> None:
+    found = labeltrain.select(
+        name, embeddings=arrays(30)["embeddings"], labelled=[1, 2], kind="none", budget=3
+    )
+    assert len(found) == 3
+    with pytest.raises(MissingNeed, match="none data"):
+        labeltrain.select("margin", probabilities=P3, kind="none", budget=1)
+
+
+def test_ids_of_any_types_come_back_as_they_are() -> None:
+    assert set(labeltrain.select("margin", probabilities=P3, ids=[1, "a", None], budget=3).ids) == {
+        1,
+        "a",
+        None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("strategy", "change", "message"),
+    [
+        ("margin", {"parallel": 0}, "parallel=0"),
+        ("k-center", {"memory": -1}, "memory=-1"),
+        ("max-herding", {"bandwidth": 1e-200}, "bandwidth is 1e-200"),
+        ("max-herding", {"bandwidth": 1e200}, "bandwidth is 1e"),
+        ("facility-location", {"gamma": 1e300}, "gamma is 1e"),
+        ("prob-cover", {"delta": 3.0}, "of length 1"),
+        ("bait", {"oversample": float("inf")}, "oversample=inf"),
+        ("cluster-margin", {"factor": float("inf")}, "factor"),
+        ("alfa-mix", {"head": (np.ones((3, 9)), np.ones(3))}, "embeddings has 5 columns"),
+        ("margin", {"classes": ["a", "b", "c", "d"]}, "classes=list"),
+    ],
+)
+def test_values_out_of_range_are_named(strategy: str, change: dict, message: str) -> None:
+    given = {k: v for k, v in arrays(12).items() if k in ("embeddings", "probabilities")}
+    given["probabilities"] = pd.DataFrame(given["probabilities"], columns=["b", "a", "c", "d"])
+    with pytest.raises(ValueError, match=message):
+        labeltrain.select(strategy, budget=2, **given | change)
+
+
+def test_a_budget_of_any_size_takes_what_there_is() -> None:
+    assert len(labeltrain.select("margin", probabilities=P3, budget=10**30)) == 3
+
+
+def test_when_everything_is_covered_the_reason_says_so() -> None:
+    found = labeltrain.select("prob-cover", embeddings=np.eye(4), budget=3, delta=1.9)
+    assert "covered: a smaller delta" in found.why[1]

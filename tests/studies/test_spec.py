@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from labeltrain.errors import BadInput, LabelTrainError
+from labeltrain.studies.overrides import overridden
 from labeltrain.studies.prepare import refuse_bad_names
-from labeltrain.studies.spec import ExperimentSpec, StudySpec, load_spec, overridden, parse_spec
+from labeltrain.studies.spec import ExperimentSpec, StudySpec, load_spec, parse_spec
 
 
 def test_defaults_are_filled_in() -> None:

@@ -84,7 +84,8 @@ def run(
     from labeltrain.cli.report import print_summary
     from labeltrain.errors import BadInput
     from labeltrain.studies import read_results, run_study
-    from labeltrain.studies.spec import load_spec, overridden, parse_spec
+    from labeltrain.studies.overrides import overridden
+    from labeltrain.studies.spec import load_spec, parse_spec
 
     data = reading(
         text_column=text_column,

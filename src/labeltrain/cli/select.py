@@ -29,7 +29,8 @@ def select(
         Path | None, typer.Option(help=".npy (n, C): predicted classes; rows sum to 1.")
     ] = None,
     labelled: Annotated[
-        Path | None, typer.Option(help="Labelled items: .txt or .npy of positions, or a mask.")
+        Path | None,
+        typer.Option(help="Labelled items: .txt or .npy of positions, a mask, or picks.csv."),
     ] = None,
     labels: Annotated[
         Path | None, typer.Option(help="Their labels, in the same order: .txt or .npy.")
@@ -40,7 +41,9 @@ def select(
     candidates: Annotated[
         Path | None, typer.Option(help="What may be picked: .txt or .npy of positions, or a mask.")
     ] = None,
-    pending: Annotated[Path | None, typer.Option(help="Items out for labelling already.")] = None,
+    pending: Annotated[
+        Path | None, typer.Option(help="Items out for labelling already; as --labelled.")
+    ] = None,
     ids: Annotated[Path | None, typer.Option(help=".txt: one id a line, n lines.")] = None,
     kind: Annotated[str, typer.Option(help="multiclass, multilabel or none.")] = "multiclass",
     seed: Annotated[int, typer.Option(help="Same arrays and seed, same picks.")] = 0,
@@ -142,7 +145,12 @@ def _check_out(out: Path, *, force: bool) -> None:
     if out.is_file() and not force:
         raise BadInput(f"{out} is there already", "choose another file, or --force to replace it")
     plain = out.suffix.lower() in (".npy", ".txt")
-    check_writable(out.with_suffix(".csv") if plain and not out.is_dir() else out)
+    try:
+        check_writable(out.with_suffix(".csv") if plain and not out.is_dir() else out)
+    except BadInput as error:
+        if out.suffix.lower() in (".csv", ".tsv", ".jsonl", ".parquet"):
+            raise
+        raise BadInput(error.problem, f"{error.remedy}; .txt and .npy take positions") from error
 
 
 def _write(out: Path, found: Selection, rows: list[dict[str, Any]], columns: list[str]) -> None:
@@ -166,7 +174,7 @@ def _write(out: Path, found: Selection, rows: list[dict[str, Any]], columns: lis
 def _parameters(texts: Any) -> dict[str, Any]:
     if not texts:
         return {}
-    from labeltrain.studies.spec import overridden
+    from labeltrain.studies.overrides import overridden
 
     return overridden({}, texts, {})
 
@@ -209,11 +217,13 @@ def _labels(path: Path, names: list[str] | None) -> np.ndarray:
 
 
 def _column(path: Path) -> np.ndarray:
-    """Read one value a line, numbers if all of them are numbers; or a .npy file."""
+    """Read one value a line, numbers if all of them are numbers; .npy; positions of a table."""
     import numpy as np
 
     if path.suffix.lower() == ".npy":
         return _npy(path)
+    if path.suffix.lower() in (".csv", ".tsv"):
+        return _positions(path)
     lines = _lines(path)
     for kind in (np.int64, np.float64):
         try:
@@ -221,6 +231,25 @@ def _column(path: Path) -> np.ndarray:
         except ValueError:
             continue
     return np.array(lines, dtype=np.str_)
+
+
+def _positions(path: Path) -> np.ndarray:
+    """Read the column `position` of a table, such as --out writes."""
+    import csv
+
+    import numpy as np
+
+    from labeltrain.errors import BadInput
+
+    rows = csv.DictReader(_lines(path), delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+    if "position" not in (rows.fieldnames or ()):
+        raise BadInput(
+            f"{path} has no column 'position'", "give what --out wrote, or .txt, one value a line"
+        )
+    try:
+        return np.array([int(row["position"]) for row in rows], dtype=np.int64)
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"{path}: a position is no whole number: {error}", "correct it") from error
 
 
 def _lines(path: Path) -> list[str]:

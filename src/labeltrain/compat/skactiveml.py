@@ -120,6 +120,7 @@ class SkactivemlStrategy(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc
             The strategy reads what `clf` does not give, or there is no `clf`.
         """
         from sklearn.base import clone
+        from sklearn.utils.validation import check_is_fitted
 
         X, y, candidates, batch_size, return_utilities = self._validate_data(
             X, y, candidates, batch_size, return_utilities, reset=True
@@ -135,6 +136,8 @@ class SkactivemlStrategy(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc
         if clf is not None and fit_clf:
             weight = {} if sample_weight is None else {"sample_weight": sample_weight}
             model = clone(clf).fit(X, y, **weight)
+        elif clf is not None:
+            check_is_fitted(clf)
         classes = [] if model is None else np.asarray(model.classes_).tolist()
         classes += [label for label in np.unique(y[labelled]).tolist() if label not in classes]
         codes = np.array([classes.index(label) for label in y[labelled].tolist()], dtype=np.int64)

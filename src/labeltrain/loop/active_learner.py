@@ -93,6 +93,10 @@ class ActiveLearner:
         if X_training is not None:
             self.teach(X_training, y_training)
 
+    def __repr__(self) -> str:
+        taught = 0 if self.y_training is None else len(self.y_training)
+        return f"{type(self).__name__}({self.estimator!r}, {self.strategy.name!r}, {taught} labels)"
+
     def query(self, X_pool: Any, n_instances: int = 1) -> tuple[np.ndarray, Any]:
         """Choose rows of the pool to label next.
 
@@ -145,6 +149,8 @@ class ActiveLearner:
         given = y if isinstance(y, np.ndarray) else _labels(y)
         if rows_in(X) != len(given):
             raise BadInput(f"{rows_in(X)} rows and {len(given)} labels", "align X and y")
+        if len(given) == 0:
+            raise BadInput("there are no rows to teach", "give at least one, or leave them out")
         first = self.X_training is None
         X_all = X if first else stacked(self.X_training, X)
         y_all = given if first else np.concatenate([self.y_training, given])

@@ -40,7 +40,7 @@ def refuse_unmet_needs(
             f"which learner {learner!r} and this pool do not give",
             remedy,
         )
-    if kind not in strategy.kinds:
+    if not strategy.works_on(kind):
         raise MissingNeed(
             f"strategy {strategy.name!r} does not work on {kind} data",
             f"it works on {', '.join(sorted(strategy.kinds))}",

@@ -61,7 +61,23 @@ class EstimatorPool:
         }
         if self.embed is None:
             found |= {Need.PREDICT: self.predict, Need.HEAD: self.head}
+            if len(getattr(self.unwrapped, "steps", ())) > 1:
+                found[Need.HIDDEN] = lambda: self.last_step[0]
         return found
+
+    @property
+    def unwrapped(self) -> Any:
+        """The estimator, without the wrapper that scikit-activeml puts around it."""
+        if type(self.estimator).__module__.startswith("skactiveml."):
+            return getattr(self.estimator, "estimator_", self.estimator)
+        return self.estimator
+
+    @cached_property
+    def last_step(self) -> tuple[Any, Any]:
+        """What the last step of a pipeline sees, (n, h), and this step."""
+        steps = self.unwrapped
+        seen = steps[:-1].transform(self.X)
+        return matrix(f"what the steps before {type(steps[-1]).__name__} return", seen), steps[-1]
 
     @cached_property
     def features(self) -> np.ndarray:
@@ -122,9 +138,7 @@ class EstimatorPool:
         from sklearn.ensemble import AdaBoostClassifier, BaggingClassifier, VotingClassifier
         from sklearn.ensemble._forest import ForestClassifier
 
-        ensemble, X = self.estimator, self.X
-        if type(ensemble).__module__.startswith("skactiveml."):
-            ensemble = getattr(ensemble, "estimator_", ensemble)  # what it wraps
+        ensemble, X = self.unwrapped, self.X
         if hasattr(ensemble, "steps"):
             X = ensemble[:-1].transform(X) if len(ensemble.steps) > 1 else X
             ensemble = ensemble[-1]
@@ -159,7 +173,10 @@ class EstimatorPool:
         return np.stack(members)
 
     def head(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return weights (C, d) and bias (C,) of a logistic regression.
+        """Return weights (C, h) and bias (C,) of a logistic regression.
+
+        It may stand at the end of a pipeline: `h` is then what the last step sees.
+
 
         Raises
         ------
@@ -168,15 +185,24 @@ class EstimatorPool:
         """
         from sklearn.linear_model import LogisticRegression
 
-        if not isinstance(self.estimator, LogisticRegression):
+        last = self.unwrapped
+        if hasattr(last, "steps"):
+            last = last[-1]
+        if not isinstance(last, LogisticRegression):
             raise MissingNeed(
-                f"{type(self.estimator).__name__} has no softmax head",
-                "use sklearn.linear_model.LogisticRegression, or another strategy",
+                f"{type(last).__name__} has no softmax head",
+                "use sklearn.linear_model.LogisticRegression, alone or at the end of a pipeline, "
+                "or another strategy",
             )
-        weights, bias = self.estimator.coef_, self.estimator.intercept_
+        weights, bias = last.coef_, last.intercept_
         if len(weights) == 1:  # the softmax of (-z/2, z/2) is the sigmoid of z
             weights, bias = (np.concatenate([-v / 2, v / 2]) for v in (weights, bias))
-        known = self.estimator.classes_.tolist()
+        known = np.asarray(self.estimator.classes_).tolist()
+        if len(known) != len(weights):
+            raise MissingNeed(
+                f"{type(last).__name__} was fitted on {len(weights)} of {len(known)} classes",
+                "label an item of each class first",
+            )
         rows = [list(self.classes).index(name) for name in known]
         whole = np.zeros((len(self.classes), weights.shape[1]))
         lowest = np.full(len(self.classes), -np.inf if len(rows) < len(self.classes) else 0.0)
@@ -242,6 +268,12 @@ def rows_in(X: Any) -> int:
 
 def stacked(first: Any, second: Any) -> Any:
     """Return the rows of both, in the container they came in."""
+    widths = [x.shape[1] for x in (first, second) if len(getattr(x, "shape", ())) == 2]
+    if len(set(widths)) > 1:
+        raise BadInput(
+            f"what was taught has {widths[0]} columns, this X has {widths[1]}",
+            "give rows with the same columns",
+        )
     kinds = {library(first), library(second)}
     if kinds == {"scipy"}:
         from scipy.sparse import vstack

@@ -65,6 +65,7 @@ def read_arrays(arrays: Mapping[str, Any], kind: str) -> dict[str, Any]:
     if "committee" in sources and "probabilities" not in sources:
         members = sources["committee"]
         sources["probabilities"] = members.mean(axis=0, dtype=np.float64)
+    _refuse_other_head(sources)
     if {"embeddings", "targets"} <= sources.keys():
         here, there = sources["embeddings"].shape[1], sources["targets"].shape[1]
         if here != there:
@@ -105,7 +106,7 @@ def refuse_missing(
             f"strategy {strategy.name!r} needs {', '.join(missing)}",
             remedy + "; ".join(ARRAYS[need] for need in missing),
         )
-    if kind not in strategy.kinds:
+    if not strategy.works_on(kind):
         raise MissingNeed(
             f"strategy {strategy.name!r} does not work on {kind} data",
             f"it works on {', '.join(sorted(strategy.kinds))}",
@@ -160,6 +161,38 @@ def class_columns(sources: Mapping[str, Any]) -> int | None:
     if len(set(widths.values())) > 1:
         raise BadInput(f"arrays disagree on the number of classes: {widths}", "align the columns")
     return next(iter(widths.values()), None)
+
+
+def refuse_other_columns(arrays: Mapping[str, Any], classes: Any) -> None:
+    """Raise when a data frame of probabilities names other classes than `classes` do.
+
+    Raises
+    ------
+    BadInput
+        The same names in another order, most often.
+    """
+    if classes is None or isinstance(classes, int | np.integer):
+        return
+    wanted = [str(name) for name in inputs.column("classes", classes).tolist()]
+    for name in ("probabilities", "prior", "out_of_fold"):
+        columns = [str(title) for title in getattr(arrays.get(name), "columns", ())]
+        if columns != wanted and set(columns) & set(wanted):
+            raise BadInput(
+                f"the columns of {name} are {columns[:8]}, classes {wanted[:8]}",
+                f"give classes=list({name}.columns)",
+            )
+
+
+def _refuse_other_head(sources: Mapping[str, Any]) -> None:
+    name = "hidden" if "hidden" in sources else "embeddings"
+    if "head" not in sources or name not in sources:
+        return
+    weights, width = sources["head"][0], sources[name].shape[1]
+    if weights.shape[1] != width:
+        raise BadInput(
+            f"head has weights of shape {weights.shape}, {name} has {width} columns",
+            "give weights (C, h) for the hidden (n, h) that they are applied to",
+        )
 
 
 def _head(value: Any) -> tuple[np.ndarray, np.ndarray]:

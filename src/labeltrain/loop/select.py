@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +14,18 @@ from labeltrain.loop import inputs
 from labeltrain.loop.as_numpy import as_numpy
 from labeltrain.loop.call import Call
 from labeltrain.loop.label_codes import label_codes
-from labeltrain.loop.pool_arrays import class_columns, pool_size, read_arrays, refuse_missing
+from labeltrain.loop.pool_arrays import (
+    KINDS,
+    class_columns,
+    pool_size,
+    read_arrays,
+    refuse_missing,
+    refuse_other_columns,
+)
 from labeltrain.strategies import registry
 from labeltrain.strategies.base import Need, Past, Strategy
 
-KINDS = ("multiclass", "multilabel", "none")
+SHOWN = 8  # positions in a selection's repr
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +67,19 @@ class Selection:
 
     def __len__(self) -> int:
         return len(self.positions)
+
+    def __iter__(self) -> Iterator[int]:
+        """Go through the positions."""
+        return iter(self.positions.tolist())
+
+    def __getitem__(self, item: Any) -> Any:
+        """Return ``positions[item]``."""
+        return self.positions[item]
+
+    def __repr__(self) -> str:
+        some = ", ".join(map(str, self.positions[:SHOWN].tolist()))
+        more = ", ..." if len(self) > SHOWN else ""
+        return f"Selection({len(self)} picks: [{some}{more}], exhausted={self.exhausted})"
 
 
 def select(
@@ -163,11 +183,12 @@ def select(
         "committee": committee,
         "groups": groups,
     }
+    refuse_other_columns(arrays, classes)
     sources = read_arrays(arrays, kind)
     refuse_missing(chosen, sources, kind)
     _refuse_ask(chosen, ask)
     spend = _budget(budget, "costs" in sources)
-    names = None if ids is None else inputs.column("ids", ids).tolist()
+    names = _ids(ids)
     masks = {"labelled": labelled, "candidates": candidates}
     n = pool_size(sources, names, masks)
     known = inputs.positions("labelled", labelled, n)
@@ -197,7 +218,9 @@ def select(
         else list(coded.encode(() if labels is None else labels))
     )
     call = Call(chosen, sources, coded, known.tolist(), rows, waiting, free, tuple(history))
-    call.run(spend, _integer("seed", seed), ask, max(1, _integer("parallel", parallel)))
+    if _integer("parallel", parallel) < 1:
+        raise BadInput(f"parallel={parallel!r}", "give an integer of 1 or more")
+    call.run(spend, _integer("seed", seed), ask, int(parallel))
     return Selection(
         np.array(call.positions, dtype=np.int64),
         tuple(call.positions if names is None else (names[p] for p in call.positions)),
@@ -255,6 +278,12 @@ def _refuse_ask(strategy: Strategy, ask: Callable[[np.ndarray], Any] | None) -> 
         )
 
 
+def _ids(ids: Any) -> list[Any] | None:
+    if ids is None or (isinstance(ids, list | tuple) and not any(map(np.ndim, ids))):
+        return None if ids is None else list(ids)  # of any types, as they are
+    return inputs.column("ids", ids).tolist()
+
+
 def _integer(name: str, value: Any) -> int:
     try:
         if not isinstance(value, bool | np.bool_) and int(value) == value:
@@ -267,9 +296,9 @@ def _integer(name: str, value: Any) -> int:
 def _budget(budget: Any, costs: bool) -> float:
     what = "a cost of 0 or more" if costs else "an integer of 0 or more"
     try:
-        fits = not isinstance(budget, bool) and budget >= 0 and np.isfinite(budget)
+        fits = not isinstance(budget, bool) and budget >= 0 and np.isfinite(float(budget))
         if fits and (costs or int(budget) == budget):
             return float(budget)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         pass
     raise BadInput(f"budget={budget!r} is not a number of items", f"give {what}")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from labeltrain.needs import Need
+from labeltrain.needs import OF_A_TRAINED_MODEL, Need
 
 __all__ = ["Memo", "Need", "Past", "Picks", "Round", "Strategy"]
 
@@ -102,6 +102,10 @@ class Strategy(ABC):
         """Return the parameters that, with the class, make this strategy."""
         declared = vars(Strategy)  # `needs` and its like may follow from the parameters
         return {k: v for k, v in vars(self).items() if not (k.startswith("_") or k in declared)}
+
+    def works_on(self, kind: str) -> bool:
+        """Return True for data of this kind; without classes, for all that reads no predictions."""
+        return kind in self.kinds or (kind == "none" and not self.needs & OF_A_TRAINED_MODEL)
 
     @abstractmethod
     def select(self, view: PoolView, count: int, rng: np.random.Generator) -> Picks:

@@ -24,9 +24,10 @@ class ProbCover(Strategy):
     Parameters
     ----------
     delta : float, optional
-        The radius, between embeddings of length 1, so at most 2. None: the largest at which a share `purity` of
-        the balls lies within one cluster of k-means with as many clusters as there are classes (10
-        when that is unknown). In pools above 3,000 items that share is estimated from 3,000 balls.
+        The radius, between embeddings of length 1, so at most 2. None: the largest at which a share
+        `purity` of the balls lies within one cluster of k-means with as many clusters as there are
+        classes (10 when that is unknown). In pools above 3,000 items that share is estimated from
+        3,000 balls.
     purity : float
         In (0, 1].
     memory : int

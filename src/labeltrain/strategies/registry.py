@@ -95,6 +95,7 @@ def make(name: str, parameters: Mapping[str, Any] | None = None) -> Strategy:
     refuse_unknown_parameters(f"strategy {name!r}", given, known)
     for parameter, value in given.items():
         _refuse_wrong_type(f"strategy {name!r}", cls, parameter, value)
+    _refuse_negative_memory(f"strategy {name!r}", given)
     try:
         return cls(**given)
     except BadInput:
@@ -133,6 +134,11 @@ def _refuse_wrong_type(owner: str, cls: type[Strategy], parameter: str, value: A
         else:
             return  # a mapping, a literal: the strategy checks it itself
     raise BadInput(f"{owner}: {parameter}={value!r}", f"give {' or '.join(expected)}")
+
+
+def _refuse_negative_memory(owner: str, given: Mapping[str, Any]) -> None:
+    if given.get("memory", 1) < 1:
+        raise BadInput(f"{owner}: memory={given['memory']!r}", "give bytes, for example 2**30")
 
 
 def describe() -> list[dict[str, Any]]:

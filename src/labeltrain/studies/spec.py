@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from labeltrain.errors import BadInput, nearest, refuse_unknown_parameters, unknown_name
+from labeltrain.studies.overrides import no_list, overridden, read_yaml
 
 
 def _whole(value: Any) -> Any:
@@ -230,7 +231,7 @@ def parse_spec(values: Mapping[str, Any]) -> StudySpec:
     if listed is None:
         listed = [{}]
     if not isinstance(listed, list) or not listed or not all(isinstance(e, dict) for e in listed):
-        raise _no_list()
+        raise no_list()
     merged: list[dict[str, Any]] = []
     for number, one in enumerate(listed):
         _refuse_unknown(one, list(ExperimentSpec.model_fields), f"experiments.{number}.")
@@ -290,92 +291,16 @@ def load_spec(
     BadInput
         File missing or not YAML; unknown keys; impossible values.
     """
-    import yaml
-
     try:
-        values = _read_yaml(path.read_text(encoding="utf-8"), str(path))
-    except BadInput:
-        raise
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}", "check the path") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except ValueError as error:
         raise BadInput(f"{path} is not YAML: {error}", "repair the file") from error
+    values = read_yaml(text, str(path), "repair the file")
     if not isinstance(values, dict):
         raise BadInput(f"{path} holds no mapping", "write keys such as `dataset: digits`")
     return parse_spec(overridden(values, overrides, options or {}))
-
-
-def overridden(
-    values: dict[str, Any], overrides: Sequence[str], options: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return the values of a spec with ``key=value`` texts and dotted options put in."""
-    import yaml
-
-    set_already: dict[str, Any] = {}
-    for text in overrides:
-        key, sign, value = text.partition("=")
-        if not sign or not key.strip():
-            raise BadInput(f"--set {text!r} is not key=value", "write for example --set rounds=4")
-        try:
-            set_already[key.strip()] = _read_yaml(value, f"--set {text!r}")
-        except BadInput:
-            raise
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
-            raise BadInput(f"--set {text!r}: the value is not YAML", "quote it") from error
-        _put(values, key.strip(), set_already[key.strip()])
-    for key, value in options.items():
-        if key in set_already and str(set_already[key]) != str(value):
-            raise BadInput(
-                f"{key} is given twice: as --set {key}={set_already[key]} and as the option "
-                f"{key} with {value}",
-                "give it once",
-            )
-        _put(values, key, value)
-    return values
-
-
-def _read_yaml(text: str, where: str) -> Any:
-    """Read YAML that repeats no key; the YAML library would silently take the last one."""
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-            seen: set[Any] = set()
-            for key_node, _ in getattr(node, "value", ()):
-                key = getattr(key_node, "value", None)
-                if not isinstance(key, str) or key == "<<":
-                    continue
-                if key in seen:
-                    line = key_node.start_mark.line + 1
-                    raise BadInput(
-                        f"{where}, line {line}: the key {key!r} stands twice in one mapping",
-                        "keep one of them",
-                    )
-                seen.add(key)
-            return super().construct_mapping(node, deep)
-
-    return yaml.load(text, Loader=Loader)
-
-
-def _put(values: dict[str, Any], key: str, value: Any) -> None:
-    top = key.split(".")[0]
-    listed = values.get("experiments")
-    if listed is not None and not isinstance(listed, list):
-        raise _no_list()
-    # What is set for the whole study wins over what a single experiment says.
-    own = [e for e in listed or [] if isinstance(e, dict) and top in e]
-    for target in (values, *own):
-        *parents, last = key.split(".")
-        for parent in parents:
-            inner = target.setdefault(parent, {})
-            if not isinstance(inner, dict):
-                raise BadInput(f"{key}: {parent!r} has no keys inside", "set it as a whole")
-            target = inner
-        target[last] = value
-
-
-def _no_list() -> BadInput:
-    return BadInput("experiments is not a list of mappings", "write one `- dataset: ...` each")
 
 
 def _refuse_unknown(values: Mapping[str, Any], known: Sequence[str], where: str) -> None:

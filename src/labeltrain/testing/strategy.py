@@ -47,7 +47,7 @@ class StrategyContract:
 
     def kinds(self) -> list[str]:
         """Return the kinds of data the strategy declares to work on."""
-        return sorted(self.made().kinds)
+        return [k for k in ("multiclass", "multilabel", "none") if self.made().works_on(k)]
 
     def test_it_has_a_name_and_a_summary(self) -> None:
         assert self.strategy.name
@@ -162,7 +162,7 @@ class StrategyContract:
             sources=sources,
         )
         there = order[self.pick(moved, 12).positions]
-        assert sorted(there.tolist()) == sorted(self.pick(view, 12).positions.tolist())
+        assert there.tolist() == self.pick(view, 12).positions.tolist()
 
     def test_a_deterministic_strategy_does_not_use_the_generator(self) -> None:
         if not self.made().deterministic:
