@@ -17,6 +17,7 @@ from labeltrain.metrics import (
     compare,
     compare_all,
     holm,
+    mean_ranks,
     paired_t,
     sign_flip,
     t_interval,
@@ -196,3 +197,16 @@ def test_a_thousand_null_pairs_give_five_percent(test):
 def test_bad_comparisons_are_named(a, b, options, says):
     with pytest.raises(BadInput, match=says):
         compare(a, b, **options)
+
+
+def test_mean_ranks_by_hand():
+    values = {
+        "a": np.array([3.0, 1.0, 5.0]),
+        "b": np.array([2.0, 1.0, np.nan]),
+        "c": np.array([1.0, 4.0, 6.0]),
+        "none": np.full(3, np.nan),
+    }
+    assert mean_ranks(values) == {"a": 1.75, "b": 2.25, "c": 2.0}
+    assert mean_ranks({}) == {}
+    apart = {"a": np.array([1.0, np.nan]), "b": np.array([np.nan, 1.0])}
+    assert all(np.isnan(rank) for rank in mean_ranks(apart).values())

@@ -239,3 +239,13 @@ MODULES = [m.name for m in pkgutil.iter_modules(labeltrain.report.__path__)]
 def test_examples_run(name):
     module = importlib.import_module(f"labeltrain.report.{name}")
     assert doctest.testmod(module).failed == 0
+
+
+def test_experiments_are_ranked_together(three):
+    page, _, _ = read(three[0])
+    part = page.split('id="together"')[1].split("</table>")[0]
+    names = re.findall(r'<th scope="row">(?:<span[^>]*></span>)?([^<]+)', part)
+    assert names[-1] == "random"
+    ranks = [float(x) for x in re.findall(r"</th><td>([\d.]+)</td>", part)]
+    assert ranks == sorted(ranks)
+    assert abs(sum(ranks) - len(ranks) * (len(ranks) + 1) / 2) < 0.2

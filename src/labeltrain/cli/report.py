@@ -58,6 +58,7 @@ def numbers(results: Results) -> dict[str, Any]:
                 "baseline": summary.baseline,
                 "labels": summary.aligned.labels,
                 "strategies": [asdict(s) for s in summary.strategies],
+                "wins": None if summary.wins is None else asdict(summary.wins),
                 "notes": summary.notes,
             }
         )

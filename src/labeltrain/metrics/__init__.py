@@ -8,6 +8,7 @@ from labeltrain.metrics.compare import Comparison, compare, compare_all
 from labeltrain.metrics.curves import Curve, Experiment, Results
 from labeltrain.metrics.monotone import area_under_curve, isotonic, labels_needed
 from labeltrain.metrics.proportion import binomial_interval
+from labeltrain.metrics.ranks import mean_ranks
 from labeltrain.metrics.saving import SHARES, Saving, label_saving
 from labeltrain.metrics.scores import METRICS, Metric, score
 from labeltrain.metrics.significance import holm, paired_t, sign_flip, t_interval
@@ -53,6 +54,7 @@ __all__ = [
     "labels_needed",
     "macro_f1",
     "mean_average_precision",
+    "mean_ranks",
     "micro_f1",
     "nll",
     "paired_t",

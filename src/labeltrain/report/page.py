@@ -106,6 +106,7 @@ def page(
             for s in summaries
         ),
         "".join(f'<figure class="overview">{x}</figure>' for x in pictures.get("", ())),
+        _together(summaries, look),
         *(
             _experiment(k, s, look, pictures.get(s.experiment.name, ()))
             for k, s in _listed(summaries)
@@ -125,6 +126,22 @@ def page(
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{text(results.title)}</title><style>{STYLE}</style></head>"
         f"<body><main>{''.join(parts)}</main></body></html>\n"
+    )
+
+
+def _together(summaries: Sequence[ExperimentSummary], look: Look) -> str:
+    """Rank the strategies that all experiments have."""
+    if len(summaries) < 2 or not all(s.has_baseline and s.strategies for s in summaries):
+        return ""
+    return (
+        '<h2 id="together">All experiments together</h2>'
+        + tables.ranking(summaries, look)
+        + paragraph(
+            "Mean rank of the area under the curve over seeds and experiments, 1 for the largest; "
+            f"then the area minus that of {look.baseline}, in points. Bold: significant at 5 % "
+            "after Holm's correction within the experiment.",
+            "note",
+        )
     )
 
 

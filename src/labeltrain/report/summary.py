@@ -10,6 +10,7 @@ from labeltrain.errors import BadInput
 from labeltrain.metrics.compare import Comparison, compare_all
 from labeltrain.metrics.curves import Curve, Experiment, Results
 from labeltrain.metrics.monotone import area_under_curve
+from labeltrain.metrics.ranks import mean_ranks
 from labeltrain.metrics.saving import Saving, label_saving
 from labeltrain.metrics.scores import METRICS
 from labeltrain.metrics.significance import t_interval
@@ -49,6 +50,8 @@ class StrategySummary:
         a baseline.
     comparison : Comparison or None
         Areas against the baseline's; None for the baseline itself.
+    rank : float or None
+        Mean rank of the area over the seeds that all strategies have, 1 for the largest.
     recall : ndarray of float64, shape (C,), or None
         At the last common round, a mean over seeds.
     seconds : dict of str to (float, float)
@@ -62,6 +65,7 @@ class StrategySummary:
     area: Mean | None
     savings: tuple[Saving, ...]
     comparison: Comparison | None
+    rank: float | None
     recall: np.ndarray | None
     seconds: dict[str, tuple[float, float]] = field(default_factory=dict)
 
@@ -130,6 +134,7 @@ def _summarise(experiment: Experiment, results: Results) -> ExperimentSummary:
     main = {s: aligned.scores(s, metric) for s in aligned.strategies}
     areas = {s: _areas(aligned.labels, v) for s, v in main.items()}
     has_baseline = baseline in main and bool(np.isfinite(areas[baseline]).any())
+    ranks = mean_ranks(areas)
     tests = compare_all(areas, baseline) if has_baseline else {}
     shown = tuple(
         m
@@ -150,6 +155,7 @@ def _summarise(experiment: Experiment, results: Results) -> ExperimentSummary:
                 if has_baseline
                 else (),
                 comparison=tests.get(name),
+                rank=ranks[name] if np.isfinite(ranks.get(name, np.nan)) else None,
                 recall=aligned.final_recall(name),
                 seconds=_seconds([c for c in own if c.strategy == name]),
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -95,6 +96,32 @@ def areas(summary: ExperimentSummary, look: Look) -> str:
         rows.append(_row(s, look, *cells))
     heads = ("Area", "Seeds", "Difference", "Seeds won", "Test", "p", "p (Holm)")
     return table([Cell("Strategy"), *map(Cell, heads)], rows)
+
+
+def ranking(summaries: Sequence[ExperimentSummary], look: Look) -> str:
+    """Mean rank over all experiments, and in each the difference of areas to the baseline."""
+    names = [s.name for s in summaries[0].strategies]
+    found = {name: [_of(summary, name) for summary in summaries] for name in names}
+    full = {name: rows for name, rows in found.items() if all(r and r.rank for r in rows)}
+    ranks = {name: np.mean([r.rank for r in rows if r and r.rank]) for name, rows in full.items()}
+    rows = []
+    for name in sorted(full, key=lambda n: ranks[n]):
+        cells = [Cell(f"{ranks[name]:.1f}")]
+        for s in full[name]:
+            c = s.comparison if s else None
+            if c is None:
+                cells.append(Cell("baseline" if s and s.is_baseline else NONE))
+                continue
+            sure = c.p_holm is not None and c.p_holm < 0.05
+            sign = "+" if c.difference > 0 else ""
+            cells.append(Cell(sign + percent(c.difference), css="sure" if sure else ""))
+        rows.append(Row((Cell(name, key=look.of(name)["color"]), *cells)))
+    heads = [Cell("Strategy"), Cell("Mean rank"), *(Cell(s.experiment.name) for s in summaries)]
+    return table(heads, rows)
+
+
+def _of(summary: ExperimentSummary, name: str) -> StrategySummary | None:
+    return next((s for s in summary.strategies if s.name == name), None)
 
 
 def wins(matrix: WinMatrix, look: Look) -> str:
