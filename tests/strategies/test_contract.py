@@ -9,6 +9,24 @@ for _name in registry.names():
     _class = "Test" + "".join(part.title() for part in _name.split("-"))
     globals()[_class] = type(_class, (StrategyContract,), {"strategy": registry.get(_name)})
 
+# Parameters that take another path, or change what a strategy needs and keeps.
+VARIANTS = (
+    ("facility-location", {"kernel": "cosine"}),
+    ("facility-location", {"uncertainty": 1.0}),
+    ("facility-location", {"neighbours": 7}),
+    ("facility-location", {"neighbours": 7, "approximate": True}),
+    ("facility-location", {"memory": 1}),
+    ("k-center", {"memory": 1}),
+    ("bait", {"search": "swap"}),
+    ("uherding", {"uncertainty": "entropy"}),
+    ("seals", {"base": "badge"}),
+    ("anchoral", {"base": "facility-location"}),
+)
+for _number, (_name, _parameters) in enumerate(VARIANTS):
+    _class = f"TestVariant{_number}"
+    _body = {"strategy": registry.get(_name), "parameters": _parameters}
+    globals()[_class] = type(_class, (StrategyContract,), _body)
+
 
 def test_every_shipped_strategy_is_tested() -> None:
     tested = {c.strategy for c in globals().values() if hasattr(c, "strategy")}

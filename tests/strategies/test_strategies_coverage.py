@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from labeltrain.errors import MissingNeed
+import labeltrain
+from labeltrain.errors import BadInput, MissingNeed
 from labeltrain.loop.checks import refuse_unmet_needs
 from labeltrain.strategies import registry
 from labeltrain.strategies.base import Need, Strategy
@@ -219,3 +220,21 @@ def test_prob_cover_is_its_formula_and_covers_clusters_first() -> None:
 def test_impossible_parameters_are_refused(name: str, parameters: dict[str, Any]) -> None:
     with pytest.raises(Exception, match="expected"):
         registry.make(name, parameters)
+
+
+def test_facility_location_on_an_approximate_graph_is_nearly_as_good() -> None:
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(40, 16))[rng.integers(0, 40, 3000)] + 0.3 * rng.normal(
+        size=(3000, 16)
+    )
+    unit = points / np.linalg.norm(points, axis=1, keepdims=True)
+
+    def value(**options: object) -> float:
+        picks = labeltrain.select("facility-location", embeddings=points, budget=40, **options)
+        return float((unit @ unit[picks.positions].T).max(axis=1).mean())
+
+    exact = value(neighbours=60)
+    assert value(neighbours=60, approximate=True) > exact - 0.01
+    assert exact > value() - 0.02
+    with pytest.raises(BadInput, match="give neighbours"):
+        value(approximate=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -37,6 +37,9 @@ class FacilityLocation(Strategy):
     neighbours : int, optional
         Count only so many nearest neighbours of each item as similar: a graph of that size is
         built once, and picks cost next to nothing. None: all pairs.
+    approximate : bool
+        Look for the neighbours in the cells of k-means around each item only, O(n^1.5 d) instead of
+        O(n^2 d): most of them are found. Picks then depend on the seed.
     memory : int
         Bytes to use beside the embeddings; the picks do not depend on it.
 
@@ -72,6 +75,7 @@ class FacilityLocation(Strategy):
         uncertainty: float = 0.0,
         normalise: bool = True,
         neighbours: int | None = None,
+        approximate: bool = False,
         memory: int = MEMORY,
     ) -> None:
         if kernel not in ("gaussian", "cosine"):
@@ -86,11 +90,16 @@ class FacilityLocation(Strategy):
         self.gamma = gamma
         self.uncertainty = uncertainty
         self.normalise = normalise
+        if approximate and neighbours is None:
+            raise ValueError("approximate says how neighbours are found: give neighbours, too")
         self.neighbours = neighbours
+        self.approximate = approximate
         self.memory = memory
         if uncertainty > 0.0:
             vars(self)["needs"] = type(self).needs | {Need.PROBABILITIES}
             vars(self)["nested"] = False
+        if approximate:
+            vars(self)["deterministic"] = vars(self)["nested"] = False
 
     def select(self, view: PoolView, count: int, rng: np.random.Generator) -> Picks:
         """Return the `count` candidates that greedily raise the objective most."""
@@ -102,12 +111,17 @@ class FacilityLocation(Strategy):
         own = None
         if self.uncertainty > 0.0:
             own = (self.uncertainty * view.n / count) * _ranks(view)
-        found = self._greedy(view, similarity, count, own)
+        found = self._greedy(view, similarity, count, own, rng)
         why = tuple(f"stands for {n} similar items" for n in found.nearest)
         return Picks(found.positions, found.gains / view.n, why=why)
 
     def _greedy(
-        self, view: PoolView, similarity: Similarity, count: int, own: np.ndarray | None
+        self,
+        view: PoolView,
+        similarity: Similarity,
+        count: int,
+        own: np.ndarray | None,
+        rng: np.random.Generator,
     ) -> Greedy:
         given = np.concatenate([view.labelled, view.pending])
         if self.neighbours is None:
@@ -120,11 +134,19 @@ class FacilityLocation(Strategy):
                 modular=own,
                 memory=self.memory,
             )
-        from labeltrain.kernels.neighbours import greedy_coverage_on_graph, nearest_neighbours
-
-        indices, distances = nearest_neighbours(
-            view.embeddings, self.neighbours, normalise=similarity.normalise, memory=self.memory
+        from labeltrain.kernels.neighbours import (
+            approximate_neighbours,
+            greedy_coverage_on_graph,
+            nearest_neighbours,
         )
+
+        options: dict[str, Any] = {"normalise": similarity.normalise, "memory": self.memory}
+        if self.approximate:
+            seed = int(rng.integers(2**31))
+            found = approximate_neighbours(view.embeddings, self.neighbours, seed, **options)
+        else:
+            found = nearest_neighbours(view.embeddings, self.neighbours, **options)
+        indices, distances = found
         return greedy_coverage_on_graph(
             indices,
             distances,
