@@ -150,9 +150,34 @@ def test_picks_of_one_call_are_the_pending_items_of_the_next(files: Path, tmp_pa
     assert len(picked) == len(more) == 5
     assert not picked & more
     run(*base, "--labelled", second)
+    # Cells may be empty, and numbers written as spreadsheets do.
+    (tmp_path / "sheet.tsv").write_text("note\tposition\tx\n\t3.0\t5\n")
+    said = json.loads(run(*base[:-1], "60", "--labelled", tmp_path / "sheet.tsv", "--json"))
+    assert {pick["position"] for pick in said["picks"]} == set(range(60)) - {3}
+    (tmp_path / "plain.csv").write_text("3\n5\n")  # one value a line, whatever the suffix
+    run(*base, "--labelled", tmp_path / "plain.csv")
+    # Only items are looked up so: costs are never positions.
+    assert "costs" in run(*base, "--costs", first, ok=False)
     (tmp_path / "bad.csv").write_text("id,score\na,1\n")
     assert "no column 'position'" in run(*base, "--labelled", tmp_path / "bad.csv", ok=False)
 
 
 def test_numbers_with_an_exponent_are_numbers(files: Path) -> None:
     run("max-herding", "--embeddings", files / "E.npy", "--budget", "2", "--set", "bandwidth=1e-1")
+
+
+def test_a_budget_of_costs_and_multilabel_rows_in_text(files: Path, tmp_path: Path) -> None:
+    np.savetxt(tmp_path / "costs.txt", np.linspace(0.5, 2.0, 60))
+    found = json.loads(
+        run(
+            "margin", "--probabilities", files / "P.npy", "--costs", tmp_path / "costs.txt",
+            "--budget", "7.5", "--json",
+        )
+    )  # fmt: skip
+    costs = np.linspace(0.5, 2.0, 60)
+    assert 0 < sum(costs[pick["position"]] for pick in found["picks"]) <= 7.5
+    (tmp_path / "Y.txt").write_text("1 0 1\n0 0 1\n")
+    run(
+        "margin", "--probabilities", files / "P.npy", "--labelled", files / "L.txt", "--labels",
+        tmp_path / "Y.txt", "--kind", "multilabel", "--budget", "3",
+    )  # fmt: skip

@@ -17,6 +17,8 @@ from sklearn.base import clone
 from sklearn.datasets import make_blobs
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from labeltrain.compat.skactiveml import SkactivemlStrategy
 from labeltrain.errors import BadInput, MissingExtra, MissingNeed
@@ -166,3 +168,16 @@ def test_the_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "labeltrain.compat.skactiveml")
     with pytest.raises(MissingExtra, match="pip install"):
         importlib.import_module("labeltrain.compat.skactiveml")
+
+
+def test_a_pipeline_begins_without_labels_and_has_its_head_later() -> None:
+    X = np.random.default_rng(0).normal(size=(30, 4))
+    y = np.full(30, np.nan)
+    clf = SklearnClassifier(make_pipeline(StandardScaler(), LogisticRegression()), classes=[0, 1])
+    for name in ("badge", "k-center", "clue"):
+        assert len(SkactivemlStrategy(name, random_state=0).query(X, y, clf, batch_size=3)) == 3
+    y[:3] = 1
+    with pytest.raises(MissingNeed):
+        SkactivemlStrategy("alfa-mix").query(X, y, clf)
+    y[3:6] = 0
+    assert len(SkactivemlStrategy("alfa-mix", random_state=0).query(X, y, clf, batch_size=3)) == 3

@@ -337,3 +337,22 @@ def test_thousands_of_ties_keep_one_column(memory: int) -> None:
     assert found.positions[0] == 0  # the lowest of its equals
     dense = 4 * 3000 * 3000 if memory == 2**30 else 0
     assert peak < dense + 30e6  # a column of each equal item would be 96 MB
+
+
+@pytest.mark.parametrize("columns", [1, 100, 4095, 4097, 9000])
+def test_drops_are_never_above_the_truth_and_hardly_below(columns: int) -> None:
+    from labeltrain.kernels._compiled_coverage import drop_gains
+
+    rng = np.random.default_rng(columns)
+    matrix = rng.random((40, columns), dtype=np.float32)
+    rows = np.sort(rng.permutation(40)[:21])
+    low, high = np.sort(rng.random((2, 21), dtype=np.float32), axis=0)
+    weights = rng.random(21)
+    first, last = columns // 3, columns
+    gains = np.zeros(columns)
+    drop_gains(matrix, rows, low, high, weights, first, last, gains)
+    exact = np.clip(matrix[rows].astype(float), low[:, None], high[:, None]) - low[:, None]
+    true = (weights[:, None] * exact).sum(axis=0)[first:last]
+    assert not gains[:first].any()
+    assert (-gains[first:last] <= true).all()
+    np.testing.assert_allclose(-gains[first:last], true, rtol=2e-6)

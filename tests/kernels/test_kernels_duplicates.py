@@ -67,3 +67,10 @@ def test_equal_rows_are_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
         columns.clear()
         greedy_coverage(points, Similarity("gaussian", 1.0), 20, memory=memory)
         assert len(columns) <= 15
+
+
+def test_near_ties_within_a_group_go_to_the_lowest_position() -> None:
+    points = np.zeros((4, 2))
+    modular = np.array([1.0, 1.0 + 1e-12, 1.0, 2.0])
+    found = greedy_coverage(points, Similarity("gaussian", 1.0, False), 4, modular=modular)
+    assert found.positions.tolist() == [3, 0, 1, 2]

@@ -298,6 +298,10 @@ def test_containers_give_the_same_queries(container: str, strategy: str) -> None
     assert found[:2] == found[2:]
 
 
+class TextOnly(LogisticRegression):
+    """A classifier that reads texts itself."""
+
+
 def test_texts_are_rows_too() -> None:
     texts = [f"{'good fine' if k % 2 else 'bad poor'} film {k}" for k in range(20)]
     y = [k % 2 for k in range(20)]
@@ -307,7 +311,7 @@ def test_texts_are_rows_too() -> None:
     assert instances == [texts[4:][row] for row in rows]
     learner.teach(instances, [1, 0])
     with pytest.raises(BadInput, match=r"(?s)X.*give embed"):
-        ActiveLearner(model, "facility-location").query(texts)
+        ActiveLearner(TextOnly(), "facility-location").query(texts)
     for strategy in ("k-center", "facility-location"):
         embedded = ActiveLearner(model, strategy, embed=model[:-1].transform)
         assert len(embedded.query(texts, 3)[0]) == 3
@@ -369,3 +373,37 @@ def test_rows_that_do_not_fit_are_refused_in_words() -> None:
     assert "'margin', 2 labels" in repr(learner)
     with pytest.raises(BadInput, match="2 columns, this X has 3"):
         learner.query(np.eye(3))
+
+
+def test_a_scaler_in_front_counts_for_every_strategy() -> None:
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(60, 4))
+    y = (X[:, 0] > 0).astype(int)
+    for name in ("facility-location", "typiclust", "dropquery", "uherding", "seals", "anchoral"):
+        rows = []
+        for scale in (1.0, 1000.0):
+            steps = make_pipeline(StandardScaler(), LogisticRegression())
+            known = X * [scale, 1.0, 1.0, 1.0]
+            learner = ActiveLearner(steps, name, X_training=known[:20], y_training=y[:20])
+            rows.append(learner.query(known[20:], 6)[0].tolist())
+        assert rows[0] == rows[1], name
+
+
+def test_what_belongs_elsewhere_is_said() -> None:
+    with pytest.raises(BadInput, match=r"(?s)no 'costs'.*labeltrain.select takes"):
+        ActiveLearner(LogisticRegression(), costs=[1.0])
+    learner = ActiveLearner(LogisticRegression(), X_training=np.eye(2), y_training=["a", "b"])
+    with pytest.raises(BadInput, match="before are names, these are numbers"):
+        learner.teach(np.eye(2), [0, 1])
+    texts = ["good film", "bad film"]
+    reader = ActiveLearner(make_pipeline(TfidfVectorizer(), LogisticRegression()))
+    reader.teach(texts, [1, 0])
+    with pytest.raises(BadInput, match="rows of the same kind"):
+        reader.query(np.array([["a film"]]))
+
+
+def test_dropquery_works_on_texts() -> None:
+    texts = [f"{'good fine' if k % 2 else 'bad poor'} film {k}" for k in range(20)]
+    learner = ActiveLearner(make_pipeline(TfidfVectorizer(), LogisticRegression()), "dropquery")
+    learner.teach(texts[:6], [k % 2 for k in range(6)])
+    assert len(learner.query(texts[6:], 3)[0]) == 3

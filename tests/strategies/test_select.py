@@ -115,7 +115,7 @@ def test_ids_in_ids_out_and_masks() -> None:
     for ids in (["a", "b", "c"], np.array(["a", "b", "c"]), pd.Series(["a", "b", "c"])):
         found = labeltrain.select("margin", probabilities=P3, labelled=mask, ids=ids, budget=1)
         assert found.ids == ("a",)
-        assert found.why == ("two classes almost equally likely",)
+        assert found.why == ("two classes are almost even",)
 
 
 # -- borders -------------------------------------------------------------------------------------
@@ -154,7 +154,7 @@ def test_a_budget_of_costs_is_not_exceeded() -> None:
     [
         ({"probabilities": np.array([[0.5, 0.6]])}, "row"),
         ({"probabilities": np.array([[np.nan, 1.0]])}, "NaN"),
-        ({"probabilities": np.array([0.5, 0.5])}, "shape"),
+        ({"probabilities": np.array([0.5, 0.5])}, "one column per class"),
         ({"probabilities": [[0.5, 0.5], [1.0]]}, "different lengths"),
         ({"probabilities": [["a", "b"], ["c", "d"]]}, "give numbers"),
         ({"probabilities": np.ma.masked_less([[0.5, 0.5], [0.1, 0.9]], 0.2)}, "masked"),
@@ -164,7 +164,7 @@ def test_a_budget_of_costs_is_not_exceeded() -> None:
         ({"labelled": [0.5]}, "positions"),
         ({"labelled": np.array([True])}, "mask of shape"),
         ({"labelled": [0], "labels": [1, 2]}, "2 labels for 1"),
-        ({"labelled": [True, False], "labels": [1, 1]}, r"labels\[mask\]"),
+        ({"labelled": [True, False], "labels": [1, 1]}, r"labels\[labelled\]"),
         ({"labelled": [0], "labels": [2]}, "there are 2 classes"),
         ({"labelled": [0], "labels": [-1]}, "leave items without a label out"),
         ({"labelled": [0], "labels": [None]}, "neither a name nor a number"),
@@ -189,7 +189,10 @@ def test_a_budget_of_costs_is_not_exceeded() -> None:
         ({"out_of_fold": np.full((2, 2), 0.5), "labelled": [0]}, "2 rows for 1"),
         ({"predict": 3}, "no function"),
         ({"head": np.zeros((2, 2))}, "no pair"),
-        ({"head": (np.zeros((2, 2)), np.zeros(1))}, "two classes need two rows"),
+        ({"parallel": float("inf")}, "parallel=inf"),
+        ({"ids": [{}, {1: 2}]}, "give names or numbers"),
+        ({"budget": np.True_}, "budget"),
+        ({"head": (np.zeros((2, 2)), np.zeros(1))}, "as coef_ and intercept_"),
         ({"scores": np.zeros(2)}, "give a mapping"),
         ({"costs": [-1.0, 1.0]}, "negative"),
         ({"embeddings": np.zeros((2, 2)), "targets": np.zeros((3, 4))}, "4"),
@@ -602,7 +605,7 @@ def test_none_stands_for_what_is_not_given() -> None:
     [
         (lambda x: np.full((len(x), 2), np.nan), "what predict returned is NaN"),
         (lambda x: np.full((len(x) + 1, 2), 0.5), "predict returned 21 rows for 20"),
-        (lambda x: x[:, 0], "what predict returned has shape"),
+        (lambda x: x[:, 0], "what predict returned has one value per item"),
     ],
 )
 def test_what_predict_returns_is_checked(predict: Any, message: str) -> None:
@@ -645,16 +648,64 @@ def test_without_classes_what_reads_no_predictions_works(name: str) -> None:
         name, embeddings=arrays(30)["embeddings"], labelled=[1, 2], kind="none", budget=3
     )
     assert len(found) == 3
-    with pytest.raises(MissingNeed, match="none data"):
+    with pytest.raises(MissingNeed, match="without classes"):
         labeltrain.select("margin", probabilities=P3, kind="none", budget=1)
 
 
 def test_ids_of_any_types_come_back_as_they_are() -> None:
-    assert set(labeltrain.select("margin", probabilities=P3, ids=[1, "a", None], budget=3).ids) == {
-        1,
-        "a",
-        None,
-    }
+    ids = [1, ("a", 2), None]
+    assert set(labeltrain.select("margin", probabilities=P3, ids=ids, budget=3).ids) == set(ids)
+
+
+def test_a_second_turn_of_a_budget_of_costs_keeps_away_from_the_first() -> None:
+    seen: list[list[int]] = []
+
+    class Watcher(Strategy):
+        name: ClassVar[str] = "test-watcher"
+
+        def select(self, view: PoolView, count: int, rng: np.random.Generator) -> Picks:
+            seen.append(view.pending.tolist())
+            return Picks(view.candidates[:count])
+
+    costs = [2.0, 3.0, 1.0, 1.0]
+    found = labeltrain.select(Watcher(), embeddings=np.eye(4), pending=[3], costs=costs, budget=3.5)
+    assert found.positions.tolist() == [0, 2]
+    assert seen == [[3], [3, 0]] or seen == [[3]]
+
+
+def test_columns_in_another_order_than_classes_are_refused_and_numbered_ones_are_not() -> None:
+    frame = pd.DataFrame(P3)
+    labeltrain.select("margin", probabilities=frame, classes=[1, 2, 3], budget=1)
+    frame.columns = ["b", "a", "c"]
+    with pytest.raises(BadInput, match="classes=list"):
+        labeltrain.select("margin", probabilities=frame, classes=["a", "b", "c"], budget=1)
+
+
+def test_whole_numbers_may_be_written_with_an_exponent() -> None:
+    E = np.random.default_rng(0).normal(size=(9, 2))
+    assert len(labeltrain.select("k-center", embeddings=E, budget=2, memory=1e9)) == 2
+    with pytest.raises(BadInput, match="whole number"):
+        labeltrain.select("k-center", embeddings=E, budget=2, memory=1.5)
+
+
+def test_what_a_strategy_misses_when_it_is_made_is_passed_on() -> None:
+    class Picky(Strategy):
+        name: ClassVar[str] = "test-picky"
+
+        def __init__(self, memory: Any = None) -> None:
+            if memory is None:
+                raise MissingNeed("a package is missing", "install it")
+
+        def select(self, view: PoolView, count: int, rng: np.random.Generator) -> Picks:
+            return Picks(view.candidates[:count])
+
+    registry.register(Picky)
+    try:
+        with pytest.raises(MissingNeed, match="install it"):
+            labeltrain.select("test-picky", embeddings=np.eye(2), budget=1)
+        assert len(labeltrain.select("test-picky", embeddings=np.eye(2), budget=1, memory="2G"))
+    finally:
+        del registry._registered["test-picky"]
 
 
 @pytest.mark.parametrize(
@@ -669,12 +720,10 @@ def test_ids_of_any_types_come_back_as_they_are() -> None:
         ("bait", {"oversample": float("inf")}, "oversample=inf"),
         ("cluster-margin", {"factor": float("inf")}, "factor"),
         ("alfa-mix", {"head": (np.ones((3, 9)), np.ones(3))}, "embeddings has 5 columns"),
-        ("margin", {"classes": ["a", "b", "c", "d"]}, "classes=list"),
     ],
 )
 def test_values_out_of_range_are_named(strategy: str, change: dict, message: str) -> None:
     given = {k: v for k, v in arrays(12).items() if k in ("embeddings", "probabilities")}
-    given["probabilities"] = pd.DataFrame(given["probabilities"], columns=["b", "a", "c", "d"])
     with pytest.raises(ValueError, match=message):
         labeltrain.select(strategy, budget=2, **given | change)
 
@@ -686,3 +735,35 @@ def test_a_budget_of_any_size_takes_what_there_is() -> None:
 def test_when_everything_is_covered_the_reason_says_so() -> None:
     found = labeltrain.select("prob-cover", embeddings=np.eye(4), budget=3, delta=1.9)
     assert "covered: a smaller delta" in found.why[1]
+
+
+def test_a_head_of_one_row_is_that_of_two_classes() -> None:
+    rng = np.random.default_rng(0)
+    given = {"embeddings": rng.normal(size=(30, 4)), "labelled": [0, 1], "labels": [0, 1]}
+    weights, bias = rng.normal(size=(1, 4)), rng.normal(size=1)
+    both = np.vstack([-weights / 2, weights / 2]), np.r_[-bias / 2, bias / 2]
+    picks = [
+        labeltrain.select("alfa-mix", head=head, budget=3, **given).positions.tolist()
+        for head in ((weights, bias), both)
+    ]
+    assert picks[0] == picks[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"strategy": "core-set"}, "called 'k-center'"),
+        ({"probabilities": np.full(12, 0.5)}, r"np.c_\[1 - p, p\]"),
+        ({"labelled": [0, 1] * 6}, "looks like a mask"),
+        ({"labelled": ["a", "b"]}, "ids are only given back"),
+        ({"labelled": [1], "labels": np.zeros(12, dtype=int)}, r"labels\[labelled\]"),
+        ({"labelled": [1], "labels": [[0, 1, 1]]}, "kind='multilabel'"),
+        ({"strategy": "uherding", "kind": "multilabel"}, "multilabel data"),
+    ],
+)
+def test_what_newcomers_try_is_answered_with_the_remedy(change: dict, message: str) -> None:
+    given = {"strategy": "margin", "budget": 2} | {
+        k: v for k, v in arrays(12).items() if k in ("embeddings", "probabilities")
+    }
+    with pytest.raises(ValueError, match=message):
+        labeltrain.select(**given | change)

@@ -23,7 +23,9 @@ def _array(what: str) -> Any:
 
 def select(
     strategy: Annotated[str, typer.Argument(help="labeltrain list strategies.", metavar="NAME")],
-    budget: Annotated[int, typer.Option(help="How many items to pick.")],
+    budget: Annotated[
+        float, typer.Option(help="How many items to pick; with --costs what they may cost in all.")
+    ],
     embeddings: Annotated[Path | None, typer.Option(help=".npy (n, d): features.")] = None,
     probabilities: Annotated[
         Path | None, typer.Option(help=".npy (n, C): predicted classes; rows sum to 1.")
@@ -100,10 +102,10 @@ def select(
         embeddings=_npy(embeddings),
         probabilities=_npy(probabilities),
         committee=members[0] if len(members) == 1 and members[0].ndim == 3 else members or None,
-        labelled=() if labelled is None else _column(labelled),
-        labels=None if labels is None else _labels(labels, names),
-        candidates=None if candidates is None else _column(candidates),
-        pending=() if pending is None else _column(pending),
+        labelled=() if labelled is None else _places(labelled),
+        labels=None if labels is None else _labels(labels, names, kind),
+        candidates=None if candidates is None else _places(candidates),
+        pending=() if pending is None else _places(pending),
         ids=None if ids is None else _lines(ids),
         hidden=_npy(hidden),
         out_of_fold=_npy(out_of_fold),
@@ -122,7 +124,7 @@ def select(
     elif out is None:
         as_table(rows, columns)
     else:
-        typer.echo(f"{out}: {len(rows)} of {budget} picks")
+        typer.echo(f"{out}: {len(rows)} of {budget:g} picks")
     if found.exhausted and not json_:
         typer.echo("the pool holds no more", err=True)
 
@@ -205,10 +207,20 @@ def _npy(path: Path | None) -> Any:
         raise BadInput(f"{path} is no sound .npy file: {error}", "write it again") from error
 
 
-def _labels(path: Path, names: list[str] | None) -> np.ndarray:
+def _labels(path: Path, names: list[str] | None, kind: str) -> np.ndarray:
     """Read labels; words that are class names stay words, even when they look like numbers."""
     import numpy as np
 
+    if kind == "multilabel" and path.suffix.lower() != ".npy":
+        from labeltrain.errors import BadInput
+
+        rows = [line.replace(",", " ").split() for line in _lines(path)]
+        try:
+            return np.array(rows, dtype=np.int64)
+        except ValueError as error:
+            raise BadInput(
+                f"{path} holds no rows of 0/1 of one length", "write one row an item, or .npy"
+            ) from error
     if names is not None and path.suffix.lower() != ".npy":
         lines = _lines(path)
         if set(lines) <= set(names):
@@ -217,13 +229,11 @@ def _labels(path: Path, names: list[str] | None) -> np.ndarray:
 
 
 def _column(path: Path) -> np.ndarray:
-    """Read one value a line, numbers if all of them are numbers; .npy; positions of a table."""
+    """Read one value a line, numbers if all of them are numbers; or a .npy file."""
     import numpy as np
 
     if path.suffix.lower() == ".npy":
         return _npy(path)
-    if path.suffix.lower() in (".csv", ".tsv"):
-        return _positions(path)
     lines = _lines(path)
     for kind in (np.int64, np.float64):
         try:
@@ -233,23 +243,38 @@ def _column(path: Path) -> np.ndarray:
     return np.array(lines, dtype=np.str_)
 
 
-def _positions(path: Path) -> np.ndarray:
-    """Read the column `position` of a table, such as --out writes."""
+def _places(path: Path) -> np.ndarray:
+    """Read positions or a mask: as :func:`_column`, or the column `position` of a table."""
     import csv
+    import io
 
     import numpy as np
 
     from labeltrain.errors import BadInput
 
-    rows = csv.DictReader(_lines(path), delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
-    if "position" not in (rows.fieldnames or ()):
+    if path.suffix.lower() not in (".csv", ".tsv"):
+        return _column(path)
+    _lines(path)  # says what is wrong with the file
+    text = io.StringIO(path.read_text(encoding="utf-8-sig"), newline="")
+    rows = csv.DictReader(text, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+    titles = [str(title) for title in rows.fieldnames or ()]
+    if "position" not in titles:
+        if len(titles) == 1:
+            return _column(path)
         raise BadInput(
-            f"{path} has no column 'position'", "give what --out wrote, or .txt, one value a line"
+            f"{path} has no column 'position'", "give the table of --out, or one position a line"
         )
     try:
-        return np.array([int(row["position"]) for row in rows], dtype=np.int64)
+        return np.array([_whole(row["position"]) for row in rows], dtype=np.int64)
     except (TypeError, ValueError) as error:
         raise BadInput(f"{path}: a position is no whole number: {error}", "correct it") from error
+
+
+def _whole(text: str) -> int:
+    number = float(text)
+    if number != int(number):
+        raise ValueError(text)
+    return int(number)
 
 
 def _lines(path: Path) -> list[str]:

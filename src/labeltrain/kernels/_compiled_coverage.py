@@ -137,6 +137,41 @@ def add_gains(bounds: Any, coverage: Any, weights: Any, gains: Any) -> None:
 
 
 @njit(nogil=True, cache=True, fastmath=True)
+def add_turned_gains(bounds: Any, coverage: Any, weights: Any, gains: Any) -> None:
+    """Add to the gain of each row what its similarities to the columns would cover anew.
+
+    As :func:`add_gains`, with rows and columns exchanged.
+    """
+    for r in range(bounds.shape[0]):
+        line = bounds[r]
+        total = 0.0
+        for c in range(line.shape[0]):
+            total += np.float64(weights[c]) * max(
+                np.float64(line[c]) - np.float64(coverage[c]), 0.0
+            )
+        gains[r] += total
+
+
+@njit(nogil=True, cache=True)
+def copy_into(block: Any, matrix: Any, rows: Any, start: int) -> None:
+    """Write a block into some rows of a matrix, from a column on."""
+    for r in range(block.shape[0]):
+        line = matrix[rows[r]]
+        for c in range(block.shape[1]):
+            line[start + c] = block[r, c]
+
+
+@njit(nogil=True, cache=True)
+def turn_into(block: Any, matrix: Any, rows: Any, start: int) -> None:
+    """Write the columns of a block into some rows of a matrix, from a column on."""
+    height = block.shape[0]
+    for c in range(block.shape[1]):
+        line = matrix[rows[c], start : start + height]
+        for r in range(height):
+            line[r] = block[r, c]
+
+
+@njit(nogil=True, cache=True, fastmath=True)
 def drop_gains(
     matrix: Any,
     rows: Any,

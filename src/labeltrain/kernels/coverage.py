@@ -73,7 +73,7 @@ def greedy_coverage(
     given : ndarray of int, optional
         Positions that cover already.
     weights : ndarray of float, shape (n,), optional
-        Non-negative; ones by default.
+        Zero, or within what float32 holds (1e-37 to 1e37); ones by default.
     modular : ndarray of float, shape (n,), optional
         Non-negative gain of each item for itself, m; zeros by default.
     memory : int

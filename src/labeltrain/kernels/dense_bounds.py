@@ -40,26 +40,54 @@ class DenseBounds(Bounds):
 
     def start(self, candidates: np.ndarray, modular: np.ndarray) -> np.ndarray:
         """Fill the matrix; return a bound of the gain of each candidate."""
-        from labeltrain.kernels._compiled_coverage import add_gains, to_bounds
-
         rows, m, n = self.rows, len(candidates), self.rows.n
         self.candidates, self.modular = candidates, modular
         self.matrix = np.empty((n, m), dtype=np.float32)
-        gaussian = self.similarity.gaussian
-        right = np.ascontiguousarray(rows.read(slice(0, n) if m == n else candidates).T)
-        halves = rows.halves if m == n else rows.halves[candidates]
-
-        def fill(block: slice) -> np.ndarray:
-            sums = np.zeros(m)
-            bounds = np.matmul(rows.read(block), right, out=self.matrix[block])
-            to_bounds(bounds, rows.halves[block], halves, gaussian, rows.slack, UP)
-            add_gains(bounds, self.below[block], self.weights[block], sums)
-            return sums
-
-        self.fresh = np.sum(map_blocks(fill, row_blocks(n, TILE)), axis=0)
+        self._right = np.ascontiguousarray(rows.read(slice(0, n) if m == n else candidates).T)
+        other = np.ones(n, dtype=bool)
+        other[candidates] = False
+        others = np.flatnonzero(other)
+        sums = map_blocks(self._fill_pairs, row_blocks(m, TILE))
+        sums += map_blocks(lambda part: self._fill(others[part]), row_blocks(len(others), TILE))
+        del self._right
+        self.fresh = np.sum(sums, axis=0) if sums else np.zeros(m)
         self.fresh += ROUNDING * self.fresh.max(initial=0.0)
         self.seen = self.below.copy()
         return self.fresh + modular
+
+    def _fill_pairs(self, block: slice) -> np.ndarray:
+        """Fill in some candidates and all after them, both ways; return what these add to gains."""
+        from labeltrain.kernels import _compiled_coverage as compiled
+
+        some, rest = self.candidates[block], self.candidates[block.start :]
+        bounds = self._bounds(some, slice(block.start, None))
+        sums = np.zeros(self.matrix.shape[1])
+        compiled.add_gains(bounds, self.below[some], self.weights[some], sums[block.start :])
+        compiled.copy_into(bounds, self.matrix, some, block.start)
+        after = rest[len(some) :]
+        there = bounds[:, len(some) :]
+        compiled.turn_into(there, self.matrix, after, block.start)
+        compiled.add_turned_gains(there, self.below[after], self.weights[after], sums[block])
+        return sums
+
+    def _fill(self, others: np.ndarray) -> np.ndarray:
+        """Fill in items that are no candidates."""
+        from labeltrain.kernels._compiled_coverage import add_gains, copy_into
+
+        bounds = self._bounds(others, slice(0, None))
+        sums = np.zeros(self.matrix.shape[1])
+        add_gains(bounds, self.below[others], self.weights[others], sums)
+        copy_into(bounds, self.matrix, others, 0)
+        return sums
+
+    def _bounds(self, items: np.ndarray, columns: slice) -> np.ndarray:
+        from labeltrain.kernels._compiled_coverage import to_bounds
+
+        rows = self.rows
+        bounds = rows.read(items) @ self._right[:, columns]
+        halves = rows.halves[self.candidates[columns]]
+        to_bounds(bounds, rows.halves[items], halves, self.similarity.gaussian, rows.slack, UP)
+        return bounds
 
     def leaders(self, upper: np.ndarray, settled: np.ndarray, threshold: float) -> Leaders:
         """Return the candidates with the largest bounds, with their similarities."""

@@ -24,8 +24,8 @@ def item_factors(probabilities: np.ndarray, rank: int, *, labels: bool = False) 
     Notes
     -----
     O(n m^3) for m = min(C, max(64, 4 rank)): of more classes, only the m most likely ones of each
-    item enter its factor. The others hold next to nothing of the leading eigenvectors, or are all
-    alike, and then any of them is as good.
+    item enter its factor. Of flat distributions over 300 classes the leading eigenvalues then lose
+    half a per cent, and U U' exceeds the matrix by up to 6 per cent of the largest.
     """
     p = np.asarray(probabilities, dtype=np.float64)
     n, classes = p.shape

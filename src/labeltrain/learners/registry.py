@@ -6,7 +6,13 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from labeltrain.errors import BadInput, StoreDamaged, refuse_unknown_parameters, unknown_name
+from labeltrain.errors import (
+    BadInput,
+    LabelTrainError,
+    StoreDamaged,
+    refuse_unknown_parameters,
+    unknown_name,
+)
 from labeltrain.learners.base import Learner, Model, PriorModel
 from labeltrain.learners.linear import Linear, LinearModel
 from labeltrain.learners.mlp import MLP, MLPModel
@@ -66,7 +72,7 @@ def make(name: str, parameters: Mapping[str, Any] | None = None) -> Learner:
     refuse_unknown_parameters(f"learner {name!r}", given, known)
     try:
         return cls(**given)
-    except BadInput:
+    except LabelTrainError:
         raise
     except (TypeError, ValueError, OverflowError) as error:
         raise BadInput(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from labeltrain.loop.select import resolved
 from labeltrain.needs import OF_A_TRAINED_MODEL
 from labeltrain.rng import stream
 from labeltrain.strategies import registry
-from labeltrain.strategies.base import Past, Round, Strategy
+from labeltrain.strategies.base import Need, Past, Round, Strategy
 from labeltrain.strategies.view import PoolView
 
 
@@ -80,6 +80,7 @@ class ActiveLearner:
         if not hasattr(estimator, "fit") or isinstance(estimator, type):
             raise BadInput(f"{estimator!r} is no estimator", "give a classifier, an instance")
         self.estimator = estimator
+        _refuse_of_select(options)
         self.strategy = resolved(strategy, options)
         self.seed = int(seed)
         self.embed = embed
@@ -152,6 +153,8 @@ class ActiveLearner:
         if len(given) == 0:
             raise BadInput("there are no rows to teach", "give at least one, or leave them out")
         first = self.X_training is None
+        if not first:
+            _refuse_mixed(self.y_training, given)
         X_all = X if first else stacked(self.X_training, X)
         y_all = given if first else np.concatenate([self.y_training, given])
         self.estimator.fit(*((X, given) if only_new else (X_all, y_all)), **fit_options)
@@ -262,6 +265,26 @@ class _Taught:
     position: int
     note: Any
     number: int
+
+
+def _refuse_of_select(options: Mapping[str, Any]) -> None:
+    taken = {"labelled", "labels", "candidates", "pending", "ids", "kind", "classes", "budget"}
+    for name in options:
+        if name in taken or name in set(Need):
+            raise BadInput(
+                f"ActiveLearner takes no {name!r}: it knows what was taught, and the estimator",
+                f"labeltrain.select takes {name}",
+            )
+
+
+def _refuse_mixed(known: np.ndarray, given: np.ndarray) -> None:
+    words = [any(isinstance(v, str) for v in y.reshape(-1).tolist()) for y in (known, given)]
+    if words[0] != words[1]:
+        kinds = ["names" if w else "numbers" for w in words]
+        raise BadInput(
+            f"labels taught before are {kinds[0]}, these are {kinds[1]}: {given[:3].tolist()}",
+            "use one kind of label",
+        )
 
 
 def _labels(y: Any) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from labeltrain.errors import BadInput, MissingNeed
 from labeltrain.loop.as_numpy import as_numpy
-from labeltrain.loop.budget import affordable, purchasable, within
+from labeltrain.loop.budget import TINY, affordable, purchasable, within
 from labeltrain.loop.checks import CheckedPicks, checked
 from labeltrain.loop.label_codes import LabelCodes
 from labeltrain.rng import stream
@@ -87,7 +87,7 @@ class Call:
             # Of a batch only what the budget pays for is kept: with costs, the rest of it may still
             # buy something.
             if picked == 0 or (ask is None and costs is None):
-                self.exhausted = not self.free.any() and self.spent < budget
+                self.exhausted = not self.free.any() and self.spent < budget - TINY
                 return
             turn += 1
 

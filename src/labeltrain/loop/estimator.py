@@ -61,42 +61,57 @@ class EstimatorPool:
         }
         if self.embed is None:
             found |= {Need.PREDICT: self.predict, Need.HEAD: self.head}
-            if len(getattr(self.unwrapped, "steps", ())) > 1:
-                found[Need.HIDDEN] = lambda: self.last_step[0]
         return found
 
     @property
     def unwrapped(self) -> Any:
-        """The estimator, without the wrapper that scikit-activeml puts around it."""
-        if type(self.estimator).__module__.startswith("skactiveml."):
-            return getattr(self.estimator, "estimator_", self.estimator)
-        return self.estimator
+        """The estimator inside a wrapper of scikit-activeml, or found by a search."""
+        inner = self.estimator
+        if type(inner).__module__.startswith("skactiveml."):
+            inner = getattr(inner, "estimator_", inner)
+        return getattr(inner, "best_estimator_", inner)
+
+    @property
+    def is_pipeline(self) -> bool:
+        """True when something happens to the rows before a fitted classifier sees them."""
+        steps = getattr(self.unwrapped, "steps", ())
+        return len(steps) > 1 and hasattr(self.unwrapped, "classes_")
 
     @cached_property
     def last_step(self) -> tuple[Any, Any]:
         """What the last step of a pipeline sees, (n, h), and this step."""
-        steps = self.unwrapped
-        seen = steps[:-1].transform(self.X)
-        return matrix(f"what the steps before {type(steps[-1]).__name__} return", seen), steps[-1]
+        seen, last = self.X, self.unwrapped
+        while hasattr(last, "steps"):  # the last step may be a pipeline itself
+            if len(last.steps) > 1:
+                seen = last[:-1].transform(seen)
+            last = last[-1]
+        return matrix(f"what the steps before {type(last).__name__} return", seen), last
 
     @cached_property
     def features(self) -> np.ndarray:
-        """The rows as numbers, (n, d)."""
+        """The rows as numbers, (n, d): of a pipeline, what its last step sees."""
         if self.embed is not None:
             return matrix("what embed returned", self.embed(self.X))
+        if self.is_pipeline:
+            return self.last_step[0]
         try:
             return matrix("X", self.X)
         except BadInput as error:
             raise BadInput(error.problem, f"{error.remedy}; or give embed, X -> numbers") from error
 
     def predict(self, features: np.ndarray) -> np.ndarray:
-        """Return class probabilities of rows given as numbers, (k, C)."""
+        """Return class probabilities of features such as :attr:`features`, (k, C)."""
+        if self.is_pipeline:
+            last = self.last_step[1]
+            return self.predicted(last, features, np.asarray(self.estimator.classes_).tolist())
         if library(self.X) == "pandas":
             features = type(self.X)(features, columns=self.X.columns)
         return self.predicted(self.estimator, features)
 
-    def predicted(self, estimator: Any, X: Any) -> np.ndarray:
+    def predicted(self, estimator: Any, X: Any, classes: Sequence[Any] | None = None) -> np.ndarray:
         """Return class probabilities with one column per class of the pool, (k, C).
+
+        `classes` are those of the columns, where the estimator itself knows them by number only.
 
         Raises
         ------
@@ -116,7 +131,8 @@ class EstimatorPool:
             )
         name = f"what predict_proba of {type(estimator).__name__} returned"
         checked = probabilities(name, found, self.kind)
-        return checked if self.kind == "multilabel" else self._aligned(checked, estimator.classes_)
+        own = estimator.classes_ if classes is None else classes
+        return checked if self.kind == "multilabel" else self._aligned(checked, own)
 
     def _aligned(self, found: np.ndarray, own: Sequence[Any]) -> np.ndarray:
         place = {name: i for i, name in enumerate(self.classes)}
@@ -177,7 +193,6 @@ class EstimatorPool:
 
         It may stand at the end of a pipeline: `h` is then what the last step sees.
 
-
         Raises
         ------
         MissingNeed
@@ -186,13 +201,17 @@ class EstimatorPool:
         from sklearn.linear_model import LogisticRegression
 
         last = self.unwrapped
-        if hasattr(last, "steps"):
+        while hasattr(last, "steps"):
             last = last[-1]
         if not isinstance(last, LogisticRegression):
             raise MissingNeed(
                 f"{type(last).__name__} has no softmax head",
                 "use sklearn.linear_model.LogisticRegression, alone or at the end of a pipeline, "
                 "or another strategy",
+            )
+        if not hasattr(last, "coef_"):
+            raise MissingNeed(
+                f"{type(last).__name__} was not fitted yet", "label a few items first"
             )
         weights, bias = last.coef_, last.intercept_
         if len(weights) == 1:  # the softmax of (-z/2, z/2) is the sigmoid of z
@@ -268,6 +287,11 @@ def rows_in(X: Any) -> int:
 
 def stacked(first: Any, second: Any) -> Any:
     """Return the rows of both, in the container they came in."""
+    if len({np.ndim(x) for x in (first, second)}) > 1:
+        raise BadInput(
+            f"what was taught has {np.ndim(first)} dimensions, this X has {np.ndim(second)}",
+            "give rows of the same kind: a column of texts as a list or a series",
+        )
     widths = [x.shape[1] for x in (first, second) if len(getattr(x, "shape", ())) == 2]
     if len(set(widths)) > 1:
         raise BadInput(

@@ -49,6 +49,10 @@ def probabilities(name: str, values: Any, kind: str) -> np.ndarray:
     BadInput
         Another shape, or rows that are no distribution.
     """
+    if as_numpy(name, values).ndim == 1:
+        raise BadInput(
+            f"{name} has one value per item", "give one column per class: np.c_[1 - p, p]"
+        )
     array = matrix(name, values)
 
     def wrong(block: np.ndarray) -> np.ndarray:
@@ -160,8 +164,12 @@ def positions(name: str, values: Any, n: int) -> np.ndarray:
     if array.size == 0:
         return np.empty(0, dtype=np.int64)
     if array.dtype.kind not in "iu":
+        words = array.dtype.kind in "OUS"
         raise BadInput(
-            f"{name} has dtype {array.dtype}, shape {array.shape}", "give positions, or a bool mask"
+            f"{name} has dtype {array.dtype}, shape {array.shape}",
+            "give positions (row numbers; ids are only given back), or a mask of bools"
+            if words
+            else "give positions, or a mask of bools",
         )
     outside = array[(array < 0) | (array >= n)]
     if len(outside):
@@ -170,7 +178,11 @@ def positions(name: str, values: Any, n: int) -> np.ndarray:
             "positions run from 0 to n-1",
         )
     if len(np.unique(array)) != len(array):
-        raise BadInput(f"{name} names an item twice", "give each position once; masks are bool")
+        mask = len(array) == n and bool(np.isin(array, (0, 1)).all())
+        raise BadInput(
+            f"{name} names an item twice",
+            f"it looks like a mask: give bools, {name} == 1" if mask else "give each position once",
+        )
     return array.astype(np.int64)
 
 

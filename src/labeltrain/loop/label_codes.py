@@ -75,7 +75,8 @@ class LabelCodes:
                 + ("" if self.known else " in the labels so far"),
                 "leave items without a label out of labelled"
                 if value < 0
-                else f"labels run from 0 to {len(self.classes) - 1}"
+                else f"labels run from 0 to {len(self.classes) - 1}, or give classes=[...], the "
+                "names of the columns (clf.classes_)"
                 if self.known
                 else "give classes, their number",
             )
@@ -149,6 +150,11 @@ def label_codes(labels: Any, classes: Any, columns: int | None, kind: str) -> La
 
 def _plain(labels: Any, what: str) -> np.ndarray:
     """Return labels as an array of whole numbers or of str."""
+    if np.ndim(labels) == 2 and np.shape(labels)[1] > 1:
+        raise BadInput(
+            f"{what} has shape {np.shape(labels)}",
+            "give one label per labelled item; rows of 0/1 need kind='multilabel'",
+        )
     values = column(what, labels)
     if len(values) == 0:
         return np.empty(0, dtype=np.int64)

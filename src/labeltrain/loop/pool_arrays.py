@@ -97,6 +97,11 @@ def refuse_missing(
     MissingNeed
         Names what is missing, and its shape.
     """
+    if not strategy.works_on(kind):
+        raise MissingNeed(
+            f"strategy {strategy.name!r} does not work on {_said(kind)}",
+            f"it works on {', '.join(sorted(strategy.kinds))}",
+        )
     offered = set(given)
     if Need.EMBEDDINGS in offered:
         offered.add(Need.HIDDEN)  # a view without a hidden layer gives its embeddings
@@ -106,11 +111,10 @@ def refuse_missing(
             f"strategy {strategy.name!r} needs {', '.join(missing)}",
             remedy + "; ".join(ARRAYS[need] for need in missing),
         )
-    if not strategy.works_on(kind):
-        raise MissingNeed(
-            f"strategy {strategy.name!r} does not work on {kind} data",
-            f"it works on {', '.join(sorted(strategy.kinds))}",
-        )
+
+
+def _said(kind: str) -> str:
+    return "a pool without classes" if kind == "none" else f"{kind} data"
 
 
 def pool_size(sources: Mapping[str, Any], ids: list[Any] | None, masks: Mapping[str, Any]) -> int:
@@ -169,14 +173,14 @@ def refuse_other_columns(arrays: Mapping[str, Any], classes: Any) -> None:
     Raises
     ------
     BadInput
-        The same names in another order, most often.
+        The same names in another order.
     """
     if classes is None or isinstance(classes, int | np.integer):
         return
     wanted = [str(name) for name in inputs.column("classes", classes).tolist()]
     for name in ("probabilities", "prior", "out_of_fold"):
         columns = [str(title) for title in getattr(arrays.get(name), "columns", ())]
-        if columns != wanted and set(columns) & set(wanted):
+        if columns != wanted and sorted(columns) == sorted(wanted):
             raise BadInput(
                 f"the columns of {name} are {columns[:8]}, classes {wanted[:8]}",
                 f"give classes=list({name}.columns)",
@@ -199,9 +203,11 @@ def _head(value: Any) -> tuple[np.ndarray, np.ndarray]:
     if not isinstance(value, list | tuple) or len(value) != 2:
         raise BadInput("head is no pair", "give (weights (C, h), bias (C,))")
     weights, bias = inputs.matrix("head weights", value[0]), inputs.numbers("head bias", value[1])
+    if len(weights) == len(bias) == 1:  # the sigmoid of z is the softmax of (-z/2, z/2)
+        return np.concatenate([-weights / 2, weights / 2]), np.concatenate([-bias / 2, bias / 2])
     if len(weights) != len(bias):
         raise BadInput(
             f"head has weights of shape {weights.shape} and bias of shape {bias.shape}",
-            "give (C, h) and (C,); two classes need two rows",
+            "give (C, h) and (C,), as coef_ and intercept_ of a scikit-learn classifier",
         )
     return weights, bias

@@ -198,7 +198,7 @@ def select(
             many = 1 if labels.ndim == 0 else len(labels)
             raise BadInput(
                 f"{many} labels for {len(known)} labelled items",
-                "give labels[mask]" if many == n else "align them",
+                "give labels[labelled]" if many == n else "align them",
             )
     coded = label_codes(labels, classes, class_columns(sources), kind)
     if len(sources.get("out_of_fold", known)) != len(known):
@@ -279,16 +279,21 @@ def _refuse_ask(strategy: Strategy, ask: Callable[[np.ndarray], Any] | None) -> 
 
 
 def _ids(ids: Any) -> list[Any] | None:
-    if ids is None or (isinstance(ids, list | tuple) and not any(map(np.ndim, ids))):
-        return None if ids is None else list(ids)  # of any types, as they are
-    return inputs.column("ids", ids).tolist()
+    if ids is None:
+        return None
+    listed = list(ids) if isinstance(ids, list | tuple) else inputs.column("ids", ids).tolist()
+    try:
+        set(listed)
+    except TypeError as error:
+        raise BadInput(f"ids hold what cannot be one: {error}", "give names or numbers") from error
+    return listed
 
 
 def _integer(name: str, value: Any) -> int:
     try:
         if not isinstance(value, bool | np.bool_) and int(value) == value:
             return int(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         pass
     raise BadInput(f"{name}={value!r} is no integer", f"give {name} as an integer")
 
@@ -296,7 +301,9 @@ def _integer(name: str, value: Any) -> int:
 def _budget(budget: Any, costs: bool) -> float:
     what = "a cost of 0 or more" if costs else "an integer of 0 or more"
     try:
-        fits = not isinstance(budget, bool) and budget >= 0 and np.isfinite(float(budget))
+        fits = (
+            not isinstance(budget, bool | np.bool_) and budget >= 0 and np.isfinite(float(budget))
+        )
         if fits and (costs or int(budget) == budget):
             return float(budget)
     except (TypeError, ValueError, OverflowError):

@@ -12,7 +12,7 @@ import numpy as np
 
 from labeltrain.errors import BadInput, StoreMissing
 from labeltrain.learners.base import Learner, Model, Training
-from labeltrain.loop.budget import affordable, within
+from labeltrain.loop.budget import affordable, purchasable, within
 from labeltrain.loop.checks import checked, refuse_unmet_needs
 from labeltrain.loop.evaluate import Evaluator
 from labeltrain.loop.journal import Journal, MemoryJournal
@@ -155,7 +155,8 @@ class Trajectory:
         memo = Memo()
         budget = float(self.plan.seed_size if self.state.round == 0 else self.plan.batch)
         while not self.state.exhausted:
-            count = affordable(self._costs, self._free(), budget - self.state.spent_in_round)
+            left = budget - self.state.spent_in_round
+            count = affordable(self._costs, self._purchasable(left), left)
             # A batch strategy is asked once a round, also when it picked fewer than it might.
             if count == 0 or (self.state.groups and not self._asker().sequential):
                 break
@@ -182,6 +183,11 @@ class Trajectory:
         free[list(self.state.skipped)] = False
         return np.flatnonzero(free)
 
+    def _purchasable(self, left: float) -> np.ndarray:
+        free = np.zeros(len(self.pool), dtype=bool)
+        free[self._free()] = True
+        return purchasable(self._costs, free, left)
+
     def _ask(self, count: int, budget: float, memo: Memo, timing: dict[str, float]) -> None:
         started = time.perf_counter()
         state, number = self.state, self.state.round
@@ -189,6 +195,7 @@ class Trajectory:
         if strategy.sequential:
             count = min(count, self.plan.parallel)
         view = self.view(budget, memo)
+        open_ = len(self._free())
         if number == 0:
             rng = stream(self.plan.seed, "seed set")
         else:
@@ -214,7 +221,7 @@ class Trajectory:
                 pick["cost"] = float(costs[position])
             rows.append(pick)
         fresh = len({r["position"] for r in rows} - state.answers.keys())
-        exhausted = len(rows) == 0 or fresh == len(view.candidates)
+        exhausted = len(rows) == 0 or fresh == open_
         event = Event(
             self.run_name,
             "picked",
@@ -253,7 +260,7 @@ class Trajectory:
             kind=pool.kind,
             labelled=state.positions,
             labels=state.labels(pool.kind, len(pool.classes)),
-            candidates=self._free(),
+            candidates=self._purchasable(budget - self.state.spent_in_round),
             round=Round(state.round, budget, state.spent_in_round),
             history=state.history,
             sources=sources,

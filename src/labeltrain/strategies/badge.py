@@ -65,7 +65,13 @@ class Badge(Strategy):
             largest_first=True,
             memory=self.memory,
         )
-        return Picks(positions, d2, why="would change the model, and unlike the other picks")
+        why = tuple(
+            "would change the model, and unlike the other picks"
+            if gap > 0.0
+            else "nothing left is unlike the other picks"
+            for gap in d2
+        )
+        return Picks(positions, d2, why=why)
 
 
 def residuals(probabilities: np.ndarray, kind: str) -> np.ndarray:

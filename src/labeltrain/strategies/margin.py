@@ -11,6 +11,8 @@ from labeltrain.kernels.uncertainty import binary_margin, margin
 from labeltrain.strategies.base import Need, Picks, Strategy
 from labeltrain.strategies.view import PoolView
 
+NEAR = 0.25  # a gap that a person would call close
+
 
 class Margin(Strategy):
     """Pick the smallest gap between the two largest class probabilities.
@@ -33,4 +35,9 @@ class Margin(Strategy):
         gap = binary_margin if view.kind == "multilabel" else margin
         scores = gap(view.probabilities_of(view.candidates))
         best = lowest(scores, count)
-        return Picks(view.candidates[best], scores[best], why="two classes almost equally likely")
+        what = "a label is" if view.kind == "multilabel" else "two classes are"
+        why = tuple(
+            f"{what} almost even" if score < NEAR else "nothing else is less certain"
+            for score in scores[best]
+        )
+        return Picks(view.candidates[best], scores[best], why=why)

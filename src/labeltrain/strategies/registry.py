@@ -7,7 +7,7 @@ from importlib import import_module
 from numbers import Integral, Real
 from typing import Any, get_args, get_type_hints
 
-from labeltrain.errors import BadInput, refuse_unknown_parameters, unknown_name
+from labeltrain.errors import BadInput, LabelTrainError, refuse_unknown_parameters, unknown_name
 from labeltrain.strategies.base import Strategy
 
 # name: module and class, loaded when it is first asked for.
@@ -35,6 +35,21 @@ _SHIPPED: dict[str, tuple[str, str]] = {
     "seals": ("seals", "Seals"),
     "typiclust": ("typiclust", "TypiClust"),
     "uherding": ("uherding", "UHerding"),
+}
+# What others call them.
+_ALSO = {
+    "coreset": "k-center",
+    "core-set": "k-center",
+    "kcenter": "k-center",
+    "k-center-greedy": "k-center",
+    "least-confidence": "confidence",
+    "max-entropy": "entropy",
+    "uncertainty": "margin",
+    "k-means": "clusters",
+    "kmeans": "clusters",
+    "probcover": "prob-cover",
+    "herding": "max-herding",
+    "submodular": "facility-location",
 }
 _registered: dict[str, type[Strategy]] = {}
 
@@ -73,6 +88,8 @@ def get(name: str) -> type[Strategy]:
     if name in _registered:
         return _registered[name]
     if name not in _SHIPPED:
+        if (known := _ALSO.get(str(name).lower().replace("_", "-"))) is not None:
+            raise BadInput(f"unknown strategy {name!r}", f"it is called {known!r} here")
         raise unknown_name("strategy", name, names())
     module, cls = _SHIPPED[name]
     strategy: type[Strategy] = getattr(import_module(f"labeltrain.strategies.{module}"), cls)
@@ -94,11 +111,13 @@ def make(name: str, parameters: Mapping[str, Any] | None = None) -> Strategy:
     known = [] if cls.__init__ is object.__init__ else list(inspect.signature(cls).parameters)
     refuse_unknown_parameters(f"strategy {name!r}", given, known)
     for parameter, value in given.items():
+        if isinstance(value, float) and value.is_integer() and _takes_whole(cls, parameter):
+            given[parameter] = value = int(value)  # 1e9, as one writes memory
         _refuse_wrong_type(f"strategy {name!r}", cls, parameter, value)
     _refuse_negative_memory(f"strategy {name!r}", given)
     try:
         return cls(**given)
-    except BadInput:
+    except LabelTrainError:
         raise
     except (TypeError, ValueError) as error:
         raise BadInput(
@@ -107,6 +126,12 @@ def make(name: str, parameters: Mapping[str, Any] | None = None) -> Strategy:
 
 
 _PLAIN = {int: (Integral, "a whole number"), float: (Real, "a number"), str: (str, "a name")}
+
+
+def _takes_whole(cls: type[Strategy], parameter: str) -> bool:
+    hint = get_type_hints(cls.__init__).get(parameter)
+    options = get_args(hint) or (hint,)
+    return int in options and float not in options
 
 
 def _refuse_wrong_type(owner: str, cls: type[Strategy], parameter: str, value: Any) -> None:
@@ -137,7 +162,8 @@ def _refuse_wrong_type(owner: str, cls: type[Strategy], parameter: str, value: A
 
 
 def _refuse_negative_memory(owner: str, given: Mapping[str, Any]) -> None:
-    if given.get("memory", 1) < 1:
+    memory = given.get("memory")
+    if isinstance(memory, Real) and memory < 1:
         raise BadInput(f"{owner}: memory={given['memory']!r}", "give bytes, for example 2**30")
 
 

@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ class Task:
 
 def work(
     task: Task,
-    materials: Sequence[Material],
+    materials: Sequence[Material] | Mapping[int, Material],
     workspace: Workspace,
     threads: int,
     tick: Callable[[], None] | None = None,
@@ -71,7 +71,7 @@ def _start_worker(
     folder: str,
     epoch: int,
     threads: int,
-    shared: Sequence[tuple[Material, str]],
+    shared: Mapping[int, tuple[Material, str]],
     modules: Sequence[str],
     parent: int,
 ) -> None:
@@ -83,10 +83,10 @@ def _start_worker(
         importlib.import_module(module)
     _worker["workspace"] = Workspace.join(Path(folder), epoch)
     _worker["threads"] = threads
-    _worker["materials"] = [
-        replace(material, features=np.load(path, mmap_mode="r", allow_pickle=False))
-        for material, path in shared
-    ]
+    _worker["materials"] = {
+        number: replace(material, features=np.load(path, mmap_mode="r", allow_pickle=False))
+        for number, (material, path) in shared.items()
+    }
 
 
 def _work(task: Task) -> None:
@@ -132,11 +132,11 @@ def run_processes(
     if epoch is None:
         raise LabelTrainError("the workspace is open for reading only", "open it for writing")
     with tempfile.TemporaryDirectory(prefix="labeltrain-") as scratch:
-        shared = []
-        for number, material in enumerate(materials):
-            path = os.path.join(scratch, f"{number}.npy")
+        shared = {}
+        for number in sorted({task.experiment for task in tasks}):  # finished ones have no material
+            path, material = os.path.join(scratch, f"{number}.npy"), materials[number]
             np.save(path, material.features, allow_pickle=False)
-            shared.append((replace(material, features=np.empty((0, 0), np.float32)), path))
+            shared[number] = (replace(material, features=np.empty((0, 0), np.float32)), path)
         with _environment(threads):
             pool = ProcessPoolExecutor(
                 workers,

@@ -62,8 +62,8 @@ def read_yaml(text: str, where: str, remedy: str) -> Any:
 
     Loader.add_implicit_resolver(
         "tag:yaml.org,2002:float",
-        re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"),
-        list("-+0123456789"),
+        re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d{1,2}$"),
+        list("-+.0123456789"),
     )
     try:
         return yaml.load(text, Loader=Loader)
