@@ -1,20 +1,26 @@
 """docs/strategies.md has every strategy, with what the registry says of it.
 
-`python tests/strategies/test_strategies_page.py` writes the lines that come from the registry.
+`python tests/strategies/test_strategies_page.py` writes the lines that come from the registry,
+and the table of the ranking study.
 """
 
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import labeltrain
 from labeltrain.strategies import registry
 
+NUMBERS = Path(__file__).parents[2] / "studies" / "results" / "strategies" / "numbers.json"
+LEVELS = ("low", "middle", "high")
+BEGIN, END = "<!-- ranking -->\n", "<!-- end of ranking -->\n"
 PAGE = Path(__file__).parents[2] / "docs" / "strategies.md"
 CARDS = {card["name"]: card for card in labeltrain.strategies()}
 
@@ -34,6 +40,38 @@ def facts(card: dict[str, Any]) -> str:
         f"- **Data** {' and '.join(card['kinds'])}.\n"
         f"- **Laws** {', '.join(laws) or 'none declared; same seed, same picks'}.\n"
     )
+
+
+def ranking() -> str:
+    """Return the table of the ranking study: every strategy at every level, over its data sets."""
+    experiments = json.loads(NUMBERS.read_text(encoding="utf-8"))["experiments"]
+    found: dict[str, list[tuple[float, float, int, int]]] = {}
+    for level in LEVELS:
+        mine = [e for e in experiments if e["experiment"].endswith(f" {level}")]
+        rows = [{s["name"]: s for s in e["strategies"]} for e in mine]
+        for name in rows[0]:
+            tests = [row[name]["comparison"] for row in rows]
+            sure = [t for t in tests if t and t["p_holm"] is not None and t["p_holm"] < 0.05]
+            found.setdefault(name, []).append(
+                (
+                    float(np.mean([row[name]["rank"] for row in rows])),
+                    100.0 * float(np.mean([t["difference"] if t else 0.0 for t in tests])),
+                    sum(t["difference"] > 0 for t in sure),
+                    sum(t["difference"] < 0 for t in sure),
+                )
+            )
+    lines = [f"| strategy | {' | '.join(LEVELS)} |", "|---|---|---|---|"]
+    for name in sorted(found, key=lambda n: sum(cell[0] for cell in found[n])):
+        cells = [f"{rank:.1f} / {gain:+.1f} / {up}:{down}" for rank, gain, up, down in found[name]]
+        if name == "random":
+            cells = [f"{cell[0]:.1f}" for cell in found[name]]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def test_the_ranking_is_that_of_the_committed_result() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert text.split(BEGIN)[1].split(END)[0] == ranking()
 
 
 def sections(text: str) -> dict[str, str]:
@@ -68,4 +106,6 @@ if __name__ == "__main__":
             rf"(### `{card['name']}`\n)(?:\*.*\*\n\n- \*\*Reads.*\n- \*\*Data.*\n- \*\*Laws.*\n)?"
         )
         text = re.sub(pattern, lambda found, c=card: found.group(1) + facts(c), text)
+    before, rest = text.split(BEGIN)
+    text = before + BEGIN + ranking() + END + rest.split(END)[1]
     PAGE.write_text(text, encoding="utf-8")
