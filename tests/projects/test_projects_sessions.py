@@ -30,7 +30,9 @@ def test_cold_start_is_by_clusters_and_then_the_strategy_takes_over(begin: Any) 
     }
     project.tell({i: truth[i] for i in ids(first) + ids(second)})
     third = project.next(4)
-    assert {project.state.asked[project._position[i]]["strategy"] for i in ids(third)} == {"margin"}
+    assert {project.state.asked[project._position[i]]["strategy"] for i in ids(third)} == {
+        "uherding"
+    }
 
 
 def test_status_and_predictions_without_any_label(begin: Any) -> None:
@@ -423,3 +425,12 @@ def test_one_batch_by_another_strategy_gets_what_that_strategy_needs(begin: Any)
     asked = project.state.asked
     assert {asked[project._position[i]]["strategy"] for i in ids(rows)} == {"bald"}
     assert [row["confidence"] for row in project.predict()] == before
+
+
+def test_large_projects_begin_with_a_strategy_that_needs_no_pass_over_all_pairs() -> None:
+    from labeltrain.projects.founding import SMALL, default_for
+    from labeltrain.strategies import registry
+
+    assert default_for(SMALL) == "uherding"
+    assert default_for(SMALL + 1) == "margin"
+    assert {default_for(0), default_for(10**6)} <= set(registry.names())

@@ -35,7 +35,10 @@ def new(
     encoding: Annotated[str | None, typer.Option()] = None,
     encoder: Annotated[str, typer.Option(help="labeltrain list encoders.")] = "auto",
     learner: Annotated[str, typer.Option(help="labeltrain list learners.")] = "linear",
-    strategy: Annotated[str, typer.Option(help="labeltrain list strategies.")] = "margin",
+    strategy: Annotated[
+        str,
+        typer.Option(help="labeltrain list strategies; auto: uherding, margin above 20,000 items."),
+    ] = "auto",
     audit: Annotated[
         float, typer.Option(help="Share of the questions that measures and never trains.")
     ] = 0.1,

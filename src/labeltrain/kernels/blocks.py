@@ -49,3 +49,10 @@ def float32_rows(points: np.ndarray, rows: slice | np.ndarray) -> np.ndarray:
     `points` may be a memory map, of any float type and order: nothing but these rows is read.
     """
     return np.ascontiguousarray(points[rows], dtype=np.float32)
+
+
+def compact(positions: np.ndarray) -> np.ndarray | slice:
+    """Return ascending positions as a slice where none is left out: rows are then not copied."""
+    if len(positions) and int(positions[-1]) - int(positions[0]) + 1 == len(positions):
+        return slice(int(positions[0]), int(positions[-1]) + 1)
+    return positions

@@ -4,6 +4,8 @@ A gain of an earlier turn bounds the present one, since coverage only rises. Whe
 loose there are two ways on: measure the leading candidates anew, one column of similarities each,
 or take off all gains what was lost on the items that are better covered by now, one row each. Every
 changed item costs its row once, sooner or later, so what counts is which way costs less a turn.
+Once rows have turned out to be the cheaper way they are taken in every turn, since columns would
+come on top of them; now and then the other way is tried again.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import threading
 
 import numpy as np
 
-from labeltrain.kernels.blocks import map_blocks, row_blocks
+from labeltrain.kernels.blocks import compact, map_blocks, row_blocks
 from labeltrain.kernels.similarity import ReadyRows, Similarity
 
 ROUNDING = 4e-6  # above the relative error of the float32 exponential and sums
@@ -25,6 +27,7 @@ WIDTH = 64  # columns of products that are kept for exact measurement
 FIRST = 16
 RECENT = 0.2  # weight of the last turn in what a way costs
 HORIZON = 16  # turns over which going over to rows must pay
+EAGER = 64  # turns in which rows are taken at once, until columns are tried again
 INSIDE = 4096  # changed items whose rows are held at a time
 Leaders = list[tuple[int, np.ndarray]]
 
@@ -62,6 +65,7 @@ class Bounds:
         self.measured = 0  # columns looked at in this turn
         self.turn_below = below
         self.column_rate = self.row_rate = 0.0  # pairs a turn that either way costs, of late
+        self.eager = 0  # turns that rows are still taken at once
 
     def start(self, candidates: np.ndarray, modular: np.ndarray) -> np.ndarray:
         """Return a bound of the gain of each candidate."""
@@ -83,6 +87,9 @@ class Bounds:
         """
         if threshold <= 0.0:
             self._begin_turn()
+            if self.eager > 0:
+                self.eager -= 1
+                self._bring_up_to_date(upper)
         wanted = self._wanted(upper, settled, threshold)
         if threshold > 0.0 and len(wanted) > WIDTH and self._rows_are_cheaper(upper, len(wanted)):
             wanted = self._wanted(upper, settled, threshold)
@@ -149,21 +156,30 @@ class Bounds:
 
     def _rows_are_cheaper(self, upper: np.ndarray, wanted: int) -> bool:
         """Bring the bounds of all candidates up to date, where that is the cheaper way."""
-        changed = np.flatnonzero(self.below != self.base_below)
-        m, n = len(self.candidates), self.rows.n
-        whole = m * n * (0.5 if 2 * m > n else 1.0)
-        price = min(whole, float(m) * len(changed))
+        changed = int(np.count_nonzero(self.below != self.base_below))
+        price = min(self._whole(), float(len(self.candidates)) * changed)
         saves = self.column_rate - self.row_rate
-        if not len(changed) or (wanted * float(n) <= price and HORIZON * saves <= price):
+        if not changed or (wanted * float(self.rows.n) <= price and HORIZON * saves <= price):
             return False
-        if price == whole:
+        if saves > 0.0:
+            self.eager = EAGER
+        self._bring_up_to_date(upper)
+        return True
+
+    def _whole(self) -> float:
+        """Return how many pairs all bounds take from scratch."""
+        m, n = len(self.candidates), self.rows.n
+        return m * n * (0.5 if 2 * m > n else 1.0)
+
+    def _bring_up_to_date(self, upper: np.ndarray) -> None:
+        changed = np.flatnonzero(self.below != self.base_below)
+        if len(self.candidates) * len(changed) >= self._whole():
             self._renew()
-        else:
+        elif len(changed):
             before, now = self.base_below[changed], self.below[changed]
             self.base -= self._drops(changed, before, now)
             self.base_below = self.below.copy()
         np.minimum(upper, self.base, out=upper)
-        return True
 
     def _renew(self) -> None:
         """Compute all bounds from scratch; they become the common state."""
@@ -191,7 +207,7 @@ class Bounds:
                 block: slice, inside: np.ndarray = inside, halves: np.ndarray = halves,
                 start: int = start,
             ) -> None:  # fmt: skip
-                part = self.candidates[block]
+                part = compact(self.candidates[block])
                 left, own = rows.read(part), rows.full_halves[part]
                 for chunk in row_blocks(len(inside), CHUNK):
                     product = left @ inside[chunk].T
@@ -211,7 +227,7 @@ class Bounds:
         total = np.zeros(len(positions))
 
         def add(block: slice) -> None:
-            part = positions[block]
+            part = compact(positions[block])
             left = rows.read(part)
             for chunk in row_blocks(rows.n, CHUNK):
                 bounds = self._similarities(part, left, chunk)

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from labeltrain.kernels.blocks import map_blocks, row_blocks
-from labeltrain.kernels.rows import MEMORY, READ_ROWS, Rows, mean_row, rows_to_hold
+from labeltrain.kernels.rows import (
+    MEMORY,
+    READ_ROWS,
+    Rows,
+    mean_row,
+    rows_to_hold,
+    worthwhile_centre,
+)
 
 RELATIVE = 1e-5  # float32 distances closer than this are settled in float64
 PRODUCTS = 2**17  # inner products computed at a time: they stay in the cache
@@ -77,9 +84,10 @@ class _Search:
     """Distances of the candidates to the nearest centre, as far as they are known."""
 
     def __init__(self, points: np.ndarray, candidates: np.ndarray, memory: int) -> None:
-        self.mean = mean_row(points, candidates)
+        self.candidates = candidates
+        self.centre = worthwhile_centre(points, candidates)
         index, self.taken = rows_to_hold(len(points), candidates)
-        self.rows = Rows(points, index, centre=self.mean, memory=memory)
+        self.rows = Rows(points, index, centre=self.centre, memory=memory)
         n, d = self.rows.n, self.rows.d
         self.norms = self.rows.squared_norms()
         self.centres = np.empty((64, d))  # float64, not shifted
@@ -106,7 +114,7 @@ class _Search:
         from labeltrain.kernels import _compiled_distances as compiled
 
         gaps = np.full(self.rows.n, np.inf)
-        mean = self.mean[None, :]
+        mean = mean_row(self.rows.points, self.candidates)[None, :]
 
         def measure(rows: slice) -> None:
             compiled.lower_exactly(self.rows.exact(rows), mean, gaps[rows])
@@ -180,7 +188,8 @@ class _Search:
         """Bring all bounds up to date: one matrix product over all new centres."""
         from labeltrain.kernels import _compiled_distances as compiled
 
-        new = (self.centres[self.fresh : self.used] - self.mean).astype(np.float32)
+        new = self.centres[self.fresh : self.used]
+        new = (new if self.centre is None else new - self.centre).astype(np.float32)
         self.fresh = self.used
         parts = [np.ascontiguousarray(new[rows].T) for rows in row_blocks(len(new), 256)]
         norms = [np.einsum("ij,ij->j", part, part) for part in parts]

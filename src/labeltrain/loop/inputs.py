@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from labeltrain.errors import BadInput
-from labeltrain.kernels.blocks import row_blocks
+from labeltrain.kernels.blocks import map_blocks, row_blocks
 from labeltrain.loop.as_numpy import as_numpy, library
 
 CHECKED_AT_ONCE = 2**24  # bytes of a block while an array is checked
@@ -34,6 +34,8 @@ def matrix(name: str, values: Any) -> np.ndarray:
     array = _floats(name, as_numpy(name, values))
     if array.ndim != 2:
         raise BadInput(f"{name} has shape {array.shape}", "give one row per item: (n, d)")
+    if _is_sound(array):
+        return array
     refuse_rows(
         name, array, _unfinite, "is NaN or infinite", "remove or repair these items, all of them"
     )
@@ -209,6 +211,20 @@ def refuse_rows(
         found += [rows.start + int(row) for row in bad[: SOME - len(found)]]
     if many:
         raise BadInput(f"{name} {what} in row(s) {found} ({many} in all)", remedy)
+
+
+def _is_sound(array: np.ndarray) -> bool:
+    """Return True when all entries are finite and not huge, the quick way."""
+
+    def sound(rows: slice) -> bool:
+        block = array[rows]
+        if not block.size:
+            return True
+        with np.errstate(all="ignore"):  # NaN compares as False
+            return float(block.min()) >= -LARGEST and float(block.max()) <= LARGEST
+
+    size = max(1, CHECKED_AT_ONCE // max(1, array.itemsize * array.shape[1]))
+    return all(map_blocks(sound, row_blocks(len(array), size)))
 
 
 def _unfinite(block: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ from labeltrain.encoders.base import check_modality
 from labeltrain.encoders.registry import fitting
 from labeltrain.errors import BadInput, StoreDamaged, nearest
 from labeltrain.learners import registry as learners
+from labeltrain.learners.base import Learner
 from labeltrain.loop import audit
 from labeltrain.loop.checks import refuse_unmet_needs
 from labeltrain.projects.content import encode
@@ -30,6 +31,7 @@ from labeltrain.strategies import registry as strategies
 from labeltrain.strategies.base import Need
 
 IMPORTED = "imported"  # the annotator of labels that came with the data
+SMALL = 20_000  # items up to which the next batch is there in seconds, whatever the strategy
 
 
 def found(
@@ -54,9 +56,8 @@ def found(
     """
     _refuse_taken(folder)
     audit.check_share(audit_share)
-    method = strategies.make(strategy)
-    trained_by = learners.make(learner, learner_options).serving(method.needs)
-    refuse_unmet_needs(method, learner, [Need.EMBEDDINGS, *trained_by.gives])
+    trained_by = learners.make(learner, learner_options)
+    _refuse_unmet(strategy if strategy != "auto" else default_for(0), trained_by)
     if isinstance(source, Dataset):
         dataset, origin = _checked(source), None
     else:
@@ -66,6 +67,8 @@ def found(
             f"{dataset.name} has several labels an item",
             "projects take one class an item; studies (labeltrain run) take several",
         )
+    if strategy == "auto":
+        strategy = default_for(len(dataset))
     names = _classes(classes, dataset)
     answers = _known_answers(dataset, names)
     name = encoders.default_for(dataset.modality) if encoder == "auto" else encoder
@@ -200,3 +203,18 @@ def writable(text: str, where: str) -> str:
             f"{where}: {text!r} holds a broken character", "write it again as Unicode text"
         ) from error
     return text
+
+
+def default_for(items: int) -> str:
+    """Return the strategy of a project that names none; docs/strategies.md says why.
+
+    Both were compared on development seeds and confirmed on fresh ones.
+    """
+    return "uherding" if items <= SMALL else "margin"
+
+
+def _refuse_unmet(strategy: str, learner: Learner) -> None:
+    method = strategies.make(strategy)
+    refuse_unmet_needs(
+        method, learner.name, [Need.EMBEDDINGS, *learner.serving(method.needs).gives]
+    )

@@ -75,7 +75,7 @@ class Project:
         encoder_options: Mapping[str, Any] | None = None,
         learner: str = "linear",
         learner_options: Mapping[str, Any] | None = None,
-        strategy: str = "margin",
+        strategy: str = "auto",
         audit_share: float = 0.1,
         seed: int = 0,
         progress: Any = None,
@@ -93,7 +93,9 @@ class Project:
             A file, a folder, or a data set; labels that are there are taken in.
         classes : sequence of str
             May be left out when `source` holds labels; more can be added later.
-        encoder, learner, strategy : str
+        encoder, learner : str
+        strategy : str
+            "auto": `uherding`, or `margin` above 20,000 items.
         audit_share : float
             Share of the questions that measures and never trains; 0 to 0.9.
         seed : int
