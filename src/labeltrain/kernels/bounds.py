@@ -27,7 +27,8 @@ WIDTH = 64  # columns of products that are kept for exact measurement
 FIRST = 16
 RECENT = 0.2  # weight of the last turn in what a way costs
 HORIZON = 16  # turns over which going over to rows must pay
-EAGER = 64  # turns in which rows are taken at once, until columns are tried again
+OFTEN = 8  # turns within which rows are taken again when they are the cheaper way for good
+EAGER = 64  # turns in which they are then taken at once, until columns are tried again
 INSIDE = 4096  # changed items whose rows are held at a time
 Leaders = list[tuple[int, np.ndarray]]
 
@@ -66,6 +67,7 @@ class Bounds:
         self.turn_below = below
         self.column_rate = self.row_rate = 0.0  # pairs a turn that either way costs, of late
         self.eager = 0  # turns that rows are still taken at once
+        self.since = EAGER  # turns since rows were taken
 
     def start(self, candidates: np.ndarray, modular: np.ndarray) -> np.ndarray:
         """Return a bound of the gain of each candidate."""
@@ -87,6 +89,7 @@ class Bounds:
         """
         if threshold <= 0.0:
             self._begin_turn()
+            self.since += 1
             if self.eager > 0:
                 self.eager -= 1
                 self._bring_up_to_date(upper)
@@ -161,7 +164,7 @@ class Bounds:
         saves = self.column_rate - self.row_rate
         if not changed or (wanted * float(self.rows.n) <= price and HORIZON * saves <= price):
             return False
-        if saves > 0.0:
+        if self.since <= OFTEN:
             self.eager = EAGER
         self._bring_up_to_date(upper)
         return True
@@ -172,6 +175,7 @@ class Bounds:
         return m * n * (0.5 if 2 * m > n else 1.0)
 
     def _bring_up_to_date(self, upper: np.ndarray) -> None:
+        self.since = 0
         changed = np.flatnonzero(self.below != self.base_below)
         if len(self.candidates) * len(changed) >= self._whole():
             self._renew()
