@@ -187,6 +187,21 @@ def refuse_other_columns(arrays: Mapping[str, Any], classes: Any) -> None:
             )
 
 
+def widen_head(sources: dict[str, Any], classes: Any, labels: Any) -> None:
+    """Make two rows of a head of one row where there are two classes, as scikit-learn means it."""
+    if "head" not in sources or len(sources["head"][0]) != 1:
+        return
+    count = class_columns({name: found for name, found in sources.items() if name != "head"})
+    if count is None and classes is not None:
+        count = int(classes) if isinstance(classes, int | np.integer) else len(classes)
+    if count is None and labels is not None:
+        count = len(np.unique(as_numpy("labels", labels)))
+    if count == 2:  # the sigmoid of z is the softmax of (-z/2, z/2)
+        weights, bias = sources["head"]
+        both = np.concatenate([-weights / 2, weights / 2]), np.concatenate([-bias / 2, bias / 2])
+        sources["head"] = both
+
+
 def _refuse_other_head(sources: Mapping[str, Any]) -> None:
     name = "hidden" if "hidden" in sources else "embeddings"
     if "head" not in sources or name not in sources:
@@ -203,8 +218,6 @@ def _head(value: Any) -> tuple[np.ndarray, np.ndarray]:
     if not isinstance(value, list | tuple) or len(value) != 2:
         raise BadInput("head is no pair", "give (weights (C, h), bias (C,))")
     weights, bias = inputs.matrix("head weights", value[0]), inputs.numbers("head bias", value[1])
-    if len(weights) == len(bias) == 1:  # the sigmoid of z is the softmax of (-z/2, z/2)
-        return np.concatenate([-weights / 2, weights / 2]), np.concatenate([-bias / 2, bias / 2])
     if len(weights) != len(bias):
         raise BadInput(
             f"head has weights of shape {weights.shape} and bias of shape {bias.shape}",

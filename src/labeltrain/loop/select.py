@@ -21,6 +21,7 @@ from labeltrain.loop.pool_arrays import (
     read_arrays,
     refuse_missing,
     refuse_other_columns,
+    widen_head,
 )
 from labeltrain.strategies import registry
 from labeltrain.strategies.base import Need, Past, Strategy
@@ -185,6 +186,7 @@ def select(
     }
     refuse_other_columns(arrays, classes)
     sources = read_arrays(arrays, kind)
+    widen_head(sources, classes, labels)
     refuse_missing(chosen, sources, kind)
     _refuse_ask(chosen, ask)
     spend = _budget(budget, "costs" in sources)
