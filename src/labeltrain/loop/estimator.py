@@ -14,6 +14,7 @@ from labeltrain.learners.base import Learner, Training
 from labeltrain.loop.as_numpy import library
 from labeltrain.loop.inputs import matrix, probabilities
 from labeltrain.loop.out_of_fold import out_of_fold
+from labeltrain.loop.pool_arrays import both_rows
 from labeltrain.strategies.base import Need
 
 
@@ -214,8 +215,8 @@ class EstimatorPool:
                 f"{type(last).__name__} was not fitted yet", "label a few items first"
             )
         weights, bias = last.coef_, last.intercept_
-        if len(weights) == 1:  # the softmax of (-z/2, z/2) is the sigmoid of z
-            weights, bias = (np.concatenate([-v / 2, v / 2]) for v in (weights, bias))
+        if len(weights) == 1:
+            weights, bias = both_rows(weights, bias)
         known = np.asarray(self.estimator.classes_).tolist()
         if len(known) != len(weights):
             raise MissingNeed(

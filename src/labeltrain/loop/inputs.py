@@ -51,7 +51,8 @@ def probabilities(name: str, values: Any, kind: str) -> np.ndarray:
     BadInput
         Another shape, or rows that are no distribution.
     """
-    if as_numpy(name, values).ndim == 1:
+    values = as_numpy(name, values)
+    if values.ndim == 1 and values.dtype.kind in "fiub":
         raise BadInput(
             f"{name} has one value per item", "give one column per class: np.c_[1 - p, p]"
         )

@@ -196,10 +196,13 @@ def widen_head(sources: dict[str, Any], classes: Any, labels: Any) -> None:
         count = int(classes) if isinstance(classes, int | np.integer) else len(classes)
     if count is None and labels is not None:
         count = len(np.unique(as_numpy("labels", labels)))
-    if count == 2:  # the sigmoid of z is the softmax of (-z/2, z/2)
-        weights, bias = sources["head"]
-        both = np.concatenate([-weights / 2, weights / 2]), np.concatenate([-bias / 2, bias / 2])
-        sources["head"] = both
+    if count == 2:
+        sources["head"] = both_rows(*sources["head"])
+
+
+def both_rows(weights: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the head (2, h), (2,) of a sigmoid (1, h), (1,): of z, it is a softmax of -z/2, z/2."""
+    return np.concatenate([-weights / 2, weights / 2]), np.concatenate([-bias / 2, bias / 2])
 
 
 def _refuse_other_head(sources: Mapping[str, Any]) -> None:

@@ -133,6 +133,9 @@ def _together(summaries: Sequence[ExperimentSummary], look: Look) -> str:
     """Rank the strategies that all experiments have."""
     if len(summaries) < 2 or not all(s.has_baseline and s.strategies for s in summaries):
         return ""
+    common = set.intersection(*({row.name for row in s.strategies} for s in summaries))
+    if len(common) < 2:
+        return ""
     return (
         '<h2 id="together">All experiments together</h2>'
         + tables.ranking(summaries, look)
