@@ -201,7 +201,7 @@ def widen_head(sources: dict[str, Any], classes: Any, labels: Any) -> None:
 
 
 def both_rows(weights: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the head (2, h), (2,) of a sigmoid (1, h), (1,): of z, it is a softmax of -z/2, z/2."""
+    """Return a sigmoid head (1, h), (1,) as (2, h), (2,): of z, it is the softmax of -z/2, z/2."""
     return np.concatenate([-weights / 2, weights / 2]), np.concatenate([-bias / 2, bias / 2])
 
 
