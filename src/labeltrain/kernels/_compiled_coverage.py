@@ -200,3 +200,70 @@ def drop_gains(
                     part[c] += weight * (min(max(line[c], low), high) - low)
             for c in range(width):
                 gains[start + c] -= np.float64(part[c]) * FEWER
+
+
+@njit(nogil=True, cache=True)
+def count_above(bounds: Any, below: Any, counts: Any) -> None:
+    """Write how many entries of each row are above the row's coverage."""
+    for r in range(bounds.shape[0]):
+        line = bounds[r]
+        covered = below[r]
+        found = 0
+        for c in range(line.shape[0]):
+            found += line[c] > covered
+        counts[r] = found
+
+
+@njit(nogil=True, cache=True)
+def keep_above(bounds: Any, below: Any, starts: Any, ranks: Any, values: Any) -> None:
+    """Write these entries, and where in their rows they are, from the starts of the rows on."""
+    for r in range(bounds.shape[0]):
+        line = bounds[r]
+        covered = below[r]
+        end = starts[r]
+        for c in range(line.shape[0]):
+            if line[c] > covered:
+                ranks[end] = c
+                values[end] = line[c]
+                end += 1
+
+
+@njit(nogil=True, cache=True)
+def pair_gains(
+    starts: Any, counts: Any, ranks: Any, values: Any, below: Any, weights: Any, gains: Any
+) -> None:
+    """Add to the gain of each candidate what its pairs would cover anew."""
+    for i in range(starts.shape[0]):
+        covered = np.float64(below[i])
+        weight = weights[i]
+        for e in range(starts[i], starts[i] + counts[i]):
+            gains[ranks[e]] += weight * (np.float64(values[e]) - covered)
+
+
+@njit(nogil=True, cache=True)
+def drop_pairs(
+    changed: Any,
+    starts: Any,
+    counts: Any,
+    ranks: Any,
+    values: Any,
+    before: Any,
+    now: Any,
+    weights: Any,
+    gains: Any,
+) -> None:
+    """Take off the gains what is lost as some items are better covered; forget their used pairs."""
+    for q in range(changed.shape[0]):
+        i = changed[q]
+        low = np.float64(before[i])
+        high = np.float64(now[i])
+        weight = weights[i]
+        end = starts[i]
+        for e in range(starts[i], starts[i] + counts[i]):
+            value = np.float64(values[e])
+            gains[ranks[e]] -= weight * (min(value, high) - low)
+            if value > high:
+                ranks[end] = ranks[e]
+                values[end] = values[e]
+                end += 1
+        counts[i] = end - starts[i]

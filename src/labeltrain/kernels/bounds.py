@@ -5,7 +5,9 @@ loose there are two ways on: measure the leading candidates anew, one column of 
 or take off all gains what was lost on the items that are better covered by now, one row each. Every
 changed item costs its row once, sooner or later, so what counts is which way costs less a turn.
 Once rows have turned out to be the cheaper way they are taken in every turn, since columns would
-come on top of them; now and then the other way is tried again.
+come on top of them; now and then the other way is tried again. When so much has been spent that
+all pairs could have been looked at once more, and the pairs that still matter fit the memory, they
+are kept, and bounds are up to date in every turn without further products.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import numpy as np
 
 from labeltrain.kernels.blocks import compact, map_blocks, row_blocks
 from labeltrain.kernels.similarity import ReadyRows, Similarity
+from labeltrain.kernels.sparse_bounds import ENTRY, SPARE, Pairs, strip_height
 
 ROUNDING = 4e-6  # above the relative error of the float32 exponential and sums
 UP = np.float32(1.0 + ROUNDING)
@@ -24,12 +27,15 @@ ULP = np.float32(1.2e-7)  # coverage may be above `below` by so much
 TILE = 512
 CHUNK = 1024
 WIDTH = 64  # columns of products that are kept for exact measurement
-FIRST = 16
+FIRST = 16  # columns looked at first in a turn
+FEW = 4  # the same, where bounds are tight
 RECENT = 0.2  # weight of the last turn in what a way costs
 HORIZON = 16  # turns over which going over to rows must pay
 OFTEN = 8  # turns within which rows are taken again when they are the cheaper way for good
 EAGER = 64  # turns in which they are then taken at once, until columns are tried again
 INSIDE = 4096  # changed items whose rows are held at a time
+AGAIN = 1.2  # turns grow by so much until the pairs that are left are estimated again
+SHORTEST = 16  # rows of similarities at a time; products of fewer are slow
 Leaders = list[tuple[int, np.ndarray]]
 
 
@@ -55,7 +61,9 @@ class Bounds:
         memory: int,
     ) -> None:
         self.rows, self.similarity, self.below = rows, similarity, below
+        self.exact_weights = weights
         self.weights = weights.astype(np.float32)
+        self.memory = memory
         self.width = int(max(1, min(WIDTH, memory // (16 * max(rows.n, 1)))))
         share = memory // (32 * max(rows.d, 1))
         self.read_rows = int(max(64, min(4096, share)))
@@ -68,6 +76,9 @@ class Bounds:
         self.column_rate = self.row_rate = 0.0  # pairs a turn that either way costs, of late
         self.eager = 0  # turns that rows are still taken at once
         self.since = EAGER  # turns since rows were taken
+        self.pairs: Pairs | None = None
+        self.turn = self.next_estimate = 0
+        self.spent = 0.0  # pairs looked at since the start
 
     def start(self, candidates: np.ndarray, modular: np.ndarray) -> np.ndarray:
         """Return a bound of the gain of each candidate."""
@@ -88,17 +99,14 @@ class Bounds:
             The gain to beat or equal.
         """
         if threshold <= 0.0:
-            self._begin_turn()
-            self.since += 1
-            if self.eager > 0:
-                self.eager -= 1
-                self._bring_up_to_date(upper)
+            self._begin_turn(upper)
         wanted = self._wanted(upper, settled, threshold)
         if threshold > 0.0 and len(wanted) > WIDTH and self._rows_are_cheaper(upper, len(wanted)):
             wanted = self._wanted(upper, settled, threshold)
         if not len(wanted):
             return []
-        width = min(self.width, FIRST if threshold <= 0.0 else WIDTH)
+        first = FIRST if self.pairs is None else FEW
+        width = min(self.width, first if threshold <= 0.0 else WIDTH)
         top = wanted
         if len(wanted) > width:
             top = wanted[np.argpartition(-upper[wanted], width - 1)[:width]]
@@ -148,17 +156,66 @@ class Bounds:
         order = np.argsort(-upper[top], kind="stable")
         return [(int(top[o]), kept[o]) for o in order]
 
-    def _begin_turn(self) -> None:
+    def _begin_turn(self, upper: np.ndarray) -> None:
+        """Bring the bounds up to date where that is known to pay."""
+        self.turn += 1
+        if self.pairs is None:
+            self._note_costs()
+            self.pairs = self._pairs()
+        if self.pairs is not None:
+            np.minimum(upper, self.pairs.update(self.below) + self.modular, out=upper)
+        elif self.eager > 0:
+            self.eager -= 1
+            self._bring_up_to_date(upper)
+
+    def _pairs(self) -> Pairs | None:
+        """Return the pairs that still matter, where it is time to keep them and they fit."""
+        rows, m = self.rows, len(self.candidates)
+        height = strip_height(m, self.memory // 8)
+        if (
+            self.turn < self.next_estimate
+            or self.spent < float(rows.n) * m
+            or not rows.resident
+            or height < SHORTEST
+        ):
+            return None
+        self.next_estimate = int(AGAIN * self.turn) + 1
+        part = compact(self.candidates)
+        copies = 1 if isinstance(part, slice) else 2
+        room = (3 * self.memory // 4 - copies * 4 * rows.n * rows.d) // ENTRY
+        if room <= 0:
+            return None
+        right = rows.read(part).T
+
+        def products(items: slice | np.ndarray) -> np.ndarray:
+            from labeltrain.kernels._compiled_coverage import to_bounds
+
+            product = rows.read(items) @ right
+            halves = rows.halves
+            to_bounds(
+                product, halves[items], halves[part], self.similarity.gaussian, rows.slack, UP
+            )
+            return product
+
+        pairs = Pairs(products, m, self.below, self.exact_weights)
+        most = int(SPARE * pairs.estimate()) + m
+        return pairs if most <= room and pairs.fill(most, height) else None
+
+    def _note_costs(self) -> None:
         """Note what either way has cost of late."""
+        self.since += 1
         changed = np.count_nonzero(self.below != self.turn_below)
         self.turn_below = self.below.copy()
         columns = max(self.measured - FIRST, 0)  # the first ones are needed either way
+        self.spent += self.measured * float(self.rows.n)
         self.column_rate += RECENT * (columns * float(self.rows.n) - self.column_rate)
         self.row_rate += RECENT * (changed * float(len(self.candidates)) - self.row_rate)
         self.measured = 0
 
     def _rows_are_cheaper(self, upper: np.ndarray, wanted: int) -> bool:
         """Bring the bounds of all candidates up to date, where that is the cheaper way."""
+        if self.pairs is not None:
+            return False
         changed = int(np.count_nonzero(self.below != self.base_below))
         price = min(self._whole(), float(len(self.candidates)) * changed)
         saves = self.column_rate - self.row_rate
@@ -178,8 +235,10 @@ class Bounds:
         self.since = 0
         changed = np.flatnonzero(self.below != self.base_below)
         if len(self.candidates) * len(changed) >= self._whole():
+            self.spent += self._whole()
             self._renew()
         elif len(changed):
+            self.spent += len(self.candidates) * float(len(changed))
             before, now = self.base_below[changed], self.below[changed]
             self.base -= self._drops(changed, before, now)
             self.base_below = self.below.copy()
