@@ -68,8 +68,14 @@ class BrokenContract(LabelTrainError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name closest in spelling to `name`, or None if none is close."""
+    """Return the known name closest in spelling to `name`, or None if none is close.
+
+    One that `name` is the beginning of comes first: ``proba`` stands for ``probabilities``.
+    """
     lowered = {k.lower(): k for k in known}
+    longer = [k for k in lowered if len(name) > 2 and k.startswith(name.lower())]
+    if len(longer) == 1:
+        return lowered[longer[0]]
     close = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.5)
     return lowered[close[0]] if close else None
 
