@@ -356,3 +356,23 @@ def test_drops_are_never_above_the_truth_and_hardly_below(columns: int) -> None:
     assert not gains[:first].any()
     assert (-gains[first:last] <= true).all()
     np.testing.assert_allclose(-gains[first:last], true, rtol=2e-6)
+
+
+@pytest.mark.parametrize("memory", [2**30, 2**20])
+def test_ties_of_different_items_are_measured_once(
+    memory: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from labeltrain.kernels import coverage
+
+    measured: list[int] = []
+    real = coverage._Search.column
+
+    def column(self: coverage._Search, position: int, bounds: np.ndarray) -> object:
+        measured.append(position)
+        return real(self, position, bounds)
+
+    monkeypatch.setattr(coverage._Search, "column", column)
+    points = np.eye(300)
+    found = greedy_coverage(points, Similarity("gaussian", 1.0), 40, memory=memory)
+    assert found.positions.tolist() == list(range(40))
+    assert len(measured) <= 300

@@ -75,12 +75,15 @@ def to_bounds(
 def row_gains(bounds: Any, coverage: Any, weights: Any, gains: Any) -> None:
     """Add to the gain of each row what its similarities to the columns would cover anew."""
     for r in range(bounds.shape[0]):
-        line = bounds[r]
         total = 0.0
-        for start in range(0, line.shape[0], 1024):
+        for start in range(0, bounds.shape[1], 1024):
+            # Parts of their own, counted from 0: only such sums are made in vectors.
+            line = bounds[r, start : start + 1024]
+            covered = coverage[start : start + 1024]
+            weight = weights[start : start + 1024]
             part = ZERO
-            for c in range(start, min(start + 1024, line.shape[0])):
-                part += weights[c] * max(line[c] - coverage[c], ZERO)
+            for c in range(line.shape[0]):
+                part += weight[c] * max(line[c] - covered[c], ZERO)
             total += part
         gains[r] += total
 
@@ -109,13 +112,16 @@ def row_drops(bounds: Any, before: Any, now: Any, weights: Any, drops: Any) -> N
     `bounds` must be lower bounds of the similarities, `before` an upper bound of the coverage.
     """
     for r in range(bounds.shape[0]):
-        line = bounds[r]
         total = 0.0
-        for start in range(0, line.shape[0], 1024):
+        for start in range(0, bounds.shape[1], 1024):
+            line = bounds[r, start : start + 1024]
+            low = before[start : start + 1024]
+            high = now[start : start + 1024]
+            weight = weights[start : start + 1024]
             part = ZERO
-            for c in range(start, min(start + 1024, line.shape[0])):
-                most = max(now[c] - before[c], ZERO)
-                part += weights[c] * min(max(line[c] - before[c], ZERO), most)
+            for c in range(line.shape[0]):
+                most = max(high[c] - low[c], ZERO)
+                part += weight[c] * min(max(line[c] - low[c], ZERO), most)
             total += part
         drops[r] += total
 
@@ -127,13 +133,13 @@ def add_gains(bounds: Any, coverage: Any, weights: Any, gains: Any) -> None:
     In float64, a thousand columns at a time: they stay in the first cache.
     """
     for start in range(0, bounds.shape[1], 1024):
-        stop = min(start + 1024, bounds.shape[1])
+        sums = gains[start : start + 1024]
         for r in range(bounds.shape[0]):
-            line = bounds[r, start:stop]
+            line = bounds[r, start : start + 1024]
             covered = np.float64(coverage[r])
             weight = np.float64(weights[r])
-            for c in range(stop - start):
-                gains[start + c] += weight * max(np.float64(line[c]) - covered, 0.0)
+            for c in range(line.shape[0]):
+                sums[c] += weight * max(np.float64(line[c]) - covered, 0.0)
 
 
 @njit(nogil=True, cache=True, fastmath=True)
@@ -215,17 +221,31 @@ def count_above(bounds: Any, below: Any, counts: Any) -> None:
 
 
 @njit(nogil=True, cache=True)
-def keep_above(bounds: Any, below: Any, starts: Any, ranks: Any, values: Any) -> None:
-    """Write these entries, and where in their rows they are, from the starts of the rows on."""
+def keep_above(bounds: Any, below: Any, first: int, ranks: Any, values: Any) -> None:
+    """Write these entries, row by row, and their columns, counted from `first` on."""
+    end = 0
     for r in range(bounds.shape[0]):
         line = bounds[r]
         covered = below[r]
-        end = starts[r]
         for c in range(line.shape[0]):
             if line[c] > covered:
-                ranks[end] = c
+                ranks[end] = first + c
                 values[end] = line[c]
                 end += 1
+
+
+@njit(nogil=True, cache=True)
+def move_rows(
+    counts: Any, some_ranks: Any, some_values: Any, starts: Any, ranks: Any, values: Any
+) -> None:
+    """Copy rows that lie one after the other to where they start, and move the starts on."""
+    at = 0
+    for r in range(counts.shape[0]):
+        for e in range(counts[r]):
+            ranks[starts[r] + e] = some_ranks[at + e]
+            values[starts[r] + e] = some_values[at + e]
+        at += counts[r]
+        starts[r] += counts[r]
 
 
 @njit(nogil=True, cache=True)

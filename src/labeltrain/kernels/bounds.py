@@ -12,13 +12,14 @@ are kept, and bounds are up to date in every turn without further products.
 
 from __future__ import annotations
 
+import math
 import threading
 
 import numpy as np
 
 from labeltrain.kernels.blocks import compact, map_blocks, row_blocks
 from labeltrain.kernels.similarity import ReadyRows, Similarity
-from labeltrain.kernels.sparse_bounds import ENTRY, SPARE, Pairs, strip_height
+from labeltrain.kernels.sparse_bounds import ENTRY, SPARE, Pairs
 
 ROUNDING = 4e-6  # above the relative error of the float32 exponential and sums
 UP = np.float32(1.0 + ROUNDING)
@@ -35,7 +36,6 @@ OFTEN = 8  # turns within which rows are taken again when they are the cheaper w
 EAGER = 64  # turns in which they are then taken at once, until columns are tried again
 INSIDE = 4096  # changed items whose rows are held at a time
 AGAIN = 1.2  # turns grow by so much until the pairs that are left are estimated again
-SHORTEST = 16  # rows of similarities at a time; products of fewer are slow
 Leaders = list[tuple[int, np.ndarray]]
 
 
@@ -80,9 +80,9 @@ class Bounds:
         self.turn = self.next_estimate = 0
         self.spent = 0.0  # pairs looked at since the start
 
-    def start(self, candidates: np.ndarray, modular: np.ndarray) -> np.ndarray:
-        """Return a bound of the gain of each candidate."""
-        self.candidates, self.modular = candidates, modular
+    def start(self, candidates: np.ndarray, modular: np.ndarray, turns: int) -> np.ndarray:
+        """Return a bound of the gain of each candidate; `turns` picks will be made."""
+        self.candidates, self.modular, self.turns = candidates, modular, turns
         self._renew()
         return self.base.copy()
 
@@ -171,12 +171,12 @@ class Bounds:
     def _pairs(self) -> Pairs | None:
         """Return the pairs that still matter, where it is time to keep them and they fit."""
         rows, m = self.rows, len(self.candidates)
-        height = strip_height(m, self.memory // 8)
+        price = float(rows.n) * m
         if (
             self.turn < self.next_estimate
-            or self.spent < float(rows.n) * m
+            or self.spent < price
+            or self._ahead() < price
             or not rows.resident
-            or height < SHORTEST
         ):
             return None
         self.next_estimate = int(AGAIN * self.turn) + 1
@@ -185,21 +185,24 @@ class Bounds:
         room = (3 * self.memory // 4 - copies * 4 * rows.n * rows.d) // ENTRY
         if room <= 0:
             return None
-        right = rows.read(part).T
+        right, halves = rows.read(part), rows.halves[part]
 
-        def products(items: slice | np.ndarray) -> np.ndarray:
+        def products(items: slice | np.ndarray, chunk: slice) -> np.ndarray:
             from labeltrain.kernels._compiled_coverage import to_bounds
 
-            product = rows.read(items) @ right
-            halves = rows.halves
-            to_bounds(
-                product, halves[items], halves[part], self.similarity.gaussian, rows.slack, UP
-            )
+            product = rows.read(items) @ right[chunk].T
+            own = rows.halves[items]
+            to_bounds(product, own, halves[chunk], self.similarity.gaussian, rows.slack, UP)
             return product
 
         pairs = Pairs(products, m, self.below, self.exact_weights)
         most = int(SPARE * pairs.estimate()) + m
-        return pairs if most <= room and pairs.fill(most, height) else None
+        return pairs if most <= room and pairs.fill(most) else None
+
+    def _ahead(self) -> float:
+        """Return about how many pairs the turns that are left would look at: rates fall as 1/t."""
+        turn = max(self.turn, 1)
+        return (self.column_rate + self.row_rate) * turn * math.log(max(self.turns, turn) / turn)
 
     def _note_costs(self) -> None:
         """Note what either way has cost of late."""

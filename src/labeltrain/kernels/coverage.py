@@ -20,7 +20,6 @@ from labeltrain.kernels.similarity import (
 
 TIE = 1e-10  # gains closer than this, relatively, are equal
 WORTH_A_THREAD = 2**20  # numbers read; below, starting threads takes longer
-_NOTHING = (np.empty(0, dtype=np.int64), np.empty(0))
 SEGMENT = 1024  # exact gains are summed within segments of positions first
 
 
@@ -105,6 +104,36 @@ def greedy_coverage(
     return search.run(np.sort(np.asarray(candidates, dtype=np.int64)), count, modular)
 
 
+class _Columns:
+    """Exact similarities of candidates to the items that they cover better than all picks.
+
+    Coverage only rises, so what was left out is never needed again: ties, which are measured turn
+    after turn, are measured once.
+    """
+
+    def __init__(self, memory: int) -> None:
+        self._room = memory
+        self._held: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._last: tuple[int, tuple[np.ndarray, np.ndarray]] | None = None
+
+    def get(self, rank: int) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return items and similarities, or None."""
+        if self._last is not None and self._last[0] == rank:
+            return self._last[1]
+        return self._held.get(rank)
+
+    def put(self, rank: int, column: tuple[np.ndarray, np.ndarray], coverage: np.ndarray) -> None:
+        """Keep what may still raise the coverage, while there is room; the last one in any case."""
+        items, values = column
+        better = values > coverage[items]
+        kept = items[better], values[better]
+        self._last = (rank, kept)
+        size = 512 + kept[0].nbytes + kept[1].nbytes  # with what Python adds
+        if size <= self._room:
+            self._held[rank] = kept
+            self._room -= size
+
+
 class _Search:
     """The state of one greedy search."""
 
@@ -176,15 +205,15 @@ class _Search:
         m = len(heads)
         kind = DenseBounds if DenseBounds.fits(m, self.rows.n, self.memory) else Bounds
         source = kind(self.rows, self.similarity, self.below, self.weights, self.memory)
-        upper = source.start(heads, own.copy())
+        upper = source.start(heads, own.copy(), count)
         settled = np.zeros(m, dtype=bool)  # the bound is the exact gain of this turn
+        columns = _Columns(self.memory // 16)
         picked = np.empty(count, dtype=np.int64)
         gains = np.zeros(count)
         nearest = np.zeros(count, dtype=np.int64)
         for turn in range(count):
             settled[:] = upper < 0.0  # picked already
             best = 0.0
-            held, column = -1, _NOTHING  # the column of one candidate, whatever the ties
             while True:
                 threshold = best * (1.0 - TIE)
                 leaders = source.leaders(upper, settled, threshold)
@@ -193,19 +222,21 @@ class _Search:
                 for rank, bounds in leaders:
                     if settled[rank] or upper[rank] < best * (1.0 - TIE):
                         continue
-                    found = self.column(int(heads[rank]), bounds)
+                    found = columns.get(rank)
+                    if found is None:
+                        found = self.column(int(heads[rank]), bounds)
+                        columns.put(rank, found, self.coverage)
                     gain = exact_gain(*found, self.coverage, self.weights, SEGMENT) + own[rank]
                     upper[rank] = min(gain, upper[rank])
                     settled[rank] = True
-                    if upper[rank] > best:
-                        held, column = rank, found
                     best = max(best, float(upper[rank]))
             if best <= 0.0:
                 picked[turn:] = twins.left()[: count - turn]
                 break
             tied = np.flatnonzero(settled & (upper >= best * (1.0 - TIE)))
             rank, position = twins.lowest(tied, upper[tied] - best * (1.0 - TIE))
-            if rank != held:
+            column = columns.get(rank)
+            if column is None:
                 column = self.column(int(heads[rank]), source.bounds_of(rank))
             picked[turn] = position
             gains[turn] = upper[rank]

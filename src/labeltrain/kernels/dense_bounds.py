@@ -38,7 +38,7 @@ class DenseBounds(Bounds):
         """Return True when the matrix needs at most these bytes."""
         return 4 * candidates * n <= memory
 
-    def start(self, candidates: np.ndarray, modular: np.ndarray) -> np.ndarray:
+    def start(self, candidates: np.ndarray, modular: np.ndarray, turns: int) -> np.ndarray:
         """Fill the matrix; return a bound of the gain of each candidate."""
         rows, m, n = self.rows, len(candidates), self.rows.n
         self.candidates, self.modular = candidates, modular

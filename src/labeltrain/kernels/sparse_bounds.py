@@ -8,14 +8,14 @@ from collections.abc import Callable
 import numpy as np
 
 from labeltrain.kernels.blocks import map_blocks, row_blocks
-from labeltrain.kernels.threads import available_threads
 
 ENTRY = 8  # bytes of a pair: a candidate and a similarity
 SAMPLE = 128  # items whose pairs are counted for an estimate
 SPARE = 1.1  # room for more pairs than estimated
-TALLEST = 256  # items whose similarities are computed at a time
+TILE = 512  # items, and
+CHUNK = 1024  # candidates whose similarities are computed at a time
 ROUNDING = 1e-9  # of the first gains: sums in float64 are off by far less
-Products = Callable[[np.ndarray | slice], np.ndarray]
+Products = Callable[[np.ndarray | slice, slice], np.ndarray]
 
 
 class Pairs:
@@ -28,7 +28,7 @@ class Pairs:
     Parameters
     ----------
     products : callable
-        From items to bounds of their similarities to all candidates, (k, m) float32.
+        From items, and candidates as a slice, to bounds of similarities, float32.
     candidates : int
     below : ndarray of float32, shape (n,)
         A lower bound of the coverage.
@@ -51,19 +51,15 @@ class Pairs:
         """Return about how many pairs there are: those of some items, counted."""
         n = len(self._below)
         some = np.unique(np.linspace(0, n - 1, min(n, SAMPLE)).astype(np.int64))
-        above = self._products(some) > self._below[some, None]
-        return float(np.count_nonzero(above)) / len(some) * n
+        above = 0
+        for chunk in row_blocks(self._m, CHUNK):
+            product = self._products(some, chunk)
+            above += int(np.count_nonzero(product > self._below[some, None]))
+        return above / max(len(some), 1) * n
 
-    def fill(self, most: int, height: int) -> bool:
-        """Find the pairs, at most `most`; return False, and hold none, where there are more.
-
-        Parameters
-        ----------
-        most : int
-        height : int
-            Items whose similarities a thread holds at a time.
-        """
-        from labeltrain.kernels._compiled_coverage import count_above, keep_above, pair_gains
+    def fill(self, most: int) -> bool:
+        """Find the pairs, at most `most`; return False, and hold none, where there are more."""
+        from labeltrain.kernels._compiled_coverage import move_rows, pair_gains
 
         ranks, values = np.empty(most, dtype=np.int32), np.empty(most, dtype=np.float32)
         lock = threading.Lock()
@@ -73,23 +69,37 @@ class Pairs:
             nonlocal end
             if end > most:
                 return
-            product = self._products(block)
-            below, counts = self._below[block], self.counts[block]
-            count_above(product, below, counts)
+            parts = [self._above(block, chunk) for chunk in row_blocks(self._m, CHUNK)]
+            counts = self.counts[block]
+            counts[:] = np.sum([part[0] for part in parts], axis=0)
             with lock:
                 start, end = end, end + int(counts.sum())
             if end > most:
                 return
-            self.starts[block] = start + np.cumsum(counts) - counts
-            keep_above(product, below, self.starts[block], ranks, values)
+            starts = start + np.cumsum(counts) - counts
+            self.starts[block] = starts
+            for part in parts:
+                move_rows(*part, starts, ranks, values)  # moves the starts on
 
-        map_blocks(fill, row_blocks(len(self._below), height))
+        map_blocks(fill, row_blocks(len(self._below), TILE))
         if end > most:
             return False
         self.ranks, self.values = ranks, values
         pair_gains(self.starts, self.counts, ranks, values, self._below, self._weights, self.gains)
         self.gains += ROUNDING * self.gains.max(initial=0.0)
         return True
+
+    def _above(self, block: slice, chunk: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return how many of these pairs each item has, their ranks and their values."""
+        from labeltrain.kernels._compiled_coverage import count_above, keep_above
+
+        product, below = self._products(block, chunk), self._below[block]
+        counts = np.empty(len(product), dtype=np.int64)
+        count_above(product, below, counts)
+        total = int(counts.sum())
+        ranks, values = np.empty(total, dtype=np.int32), np.empty(total, dtype=np.float32)
+        keep_above(product, below, chunk.start, ranks, values)
+        return counts, ranks, values
 
     def update(self, below: np.ndarray) -> np.ndarray:
         """Take off what cannot be gained any more; return a bound of each gain, (m,)."""
@@ -102,8 +112,3 @@ class Pairs:
         )  # fmt: skip
         self._below[changed] = below[changed]
         return self.gains
-
-
-def strip_height(candidates: int, memory: int) -> int:
-    """Return for how many items at a time similarities to all candidates fit these bytes."""
-    return int(min(TALLEST, memory // (4 * max(candidates, 1) * available_threads())))
