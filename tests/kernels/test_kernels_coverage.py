@@ -358,9 +358,9 @@ def test_drops_are_never_above_the_truth_and_hardly_below(columns: int) -> None:
     np.testing.assert_allclose(-gains[first:last], true, rtol=2e-6)
 
 
-@pytest.mark.parametrize("memory", [2**30, 2**20])
+@pytest.mark.parametrize("dense", [True, False])
 def test_ties_of_different_items_are_measured_once(
-    memory: int, monkeypatch: pytest.MonkeyPatch
+    dense: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from labeltrain.kernels import coverage
 
@@ -372,7 +372,8 @@ def test_ties_of_different_items_are_measured_once(
         return real(self, position, bounds)
 
     monkeypatch.setattr(coverage._Search, "column", column)
+    monkeypatch.setattr(coverage.DenseBounds, "fits", staticmethod(lambda *_: dense))
     points = np.eye(300)
-    found = greedy_coverage(points, Similarity("gaussian", 1.0), 40, memory=memory)
+    found = greedy_coverage(points, Similarity("gaussian", 1.0), 40)
     assert found.positions.tolist() == list(range(40))
     assert len(measured) <= 300
