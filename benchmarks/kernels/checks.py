@@ -18,7 +18,7 @@ def check(row: Row, arrays: dict[str, np.ndarray], picks: Picks) -> dict[str, An
         return _greedy(row, arrays["points"], picks)
     if row.check == "value":
         return _value(row, arrays["points"], picks)
-    if row.check in ("law", "potential"):
+    if row.check == "law":
         return _law(row, arrays, picks)
     return {}
 
@@ -94,7 +94,7 @@ def _law(row: Row, arrays: dict[str, np.ndarray], picks: Picks) -> dict[str, Any
     }
     found: dict[str, Any] = {"potentials": {side: float(np.mean(v)) for side, v in left.items()}}
     found["seeds"] = {side: len(v) for side, v in left.items()}
-    if row.check == "law" and "plain" in left and len(left["plain"]) > 2:
+    if "plain" in left and len(left["plain"]) > 2:
         ours, plain = np.array(left[OURS]), np.array(left["plain"])
         error = np.sqrt(ours.var(ddof=1) / len(ours) + plain.var(ddof=1) / len(plain))
         found["law"] = float(abs(ours.mean() - plain.mean()) / error)

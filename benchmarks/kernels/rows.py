@@ -150,8 +150,9 @@ def _rows() -> list[Row]:
             1000,
             100,
             (OURS, "plain"),
-            (Target("faster", 4, "plain"),),
-            "potential",
+            (Target("faster", 4, "plain"), Target("law", 3.0)),
+            "law",
+            more_seeds=5,
         ),
     ]
     for kind in ("clustered", "isotropic"):

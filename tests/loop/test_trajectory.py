@@ -365,3 +365,18 @@ def test_resuming_through_the_store_after_any_commit_changes_nothing(
         with Workspace.open(folder, "study") as workspace:
             loop(strategy, StoreJournal(workspace, "r")).run()
         assert outcome(folder) == outcome(tmp_path / "whole"), cut
+
+
+def test_a_model_that_predicts_nan_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from labeltrain.learners.linear import LinearModel
+
+    real = LinearModel.predict_proba
+
+    def predict(self: LinearModel, features: np.ndarray) -> np.ndarray:
+        found = real(self, features)
+        found[-1, 0] = np.nan
+        return found
+
+    monkeypatch.setattr(LinearModel, "predict_proba", predict)
+    with pytest.raises(BrokenContract, match="learner 'linear' predicts NaN.*'i89'"):
+        loop(Margin()).run()

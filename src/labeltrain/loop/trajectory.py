@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from labeltrain.errors import BadInput, StoreMissing
+from labeltrain.errors import BadInput, BrokenContract, StoreMissing
 from labeltrain.learners.base import Learner, Model, Training
 from labeltrain.loop.budget import affordable, purchasable, within
 from labeltrain.loop.checks import checked, refuse_unmet_needs
@@ -289,7 +289,15 @@ class Trajectory:
 
     def _pool_probabilities(self) -> np.ndarray:
         if self._probabilities is None:
-            self._probabilities = self._current_model().predict_proba(self.pool.features)
+            found = self._current_model().predict_proba(self.pool.features)
+            wrong = np.flatnonzero(~np.isfinite(found).all(axis=1))
+            if len(wrong):
+                raise BrokenContract(
+                    f"the model of learner {self.learner.name!r} predicts NaN or infinity for item "
+                    f"{self.pool.ids[wrong[0]]!r} ({len(wrong)} in all)",
+                    "this is a bug in the learner, or its training diverged",
+                )
+            self._probabilities = found
         return self._probabilities
 
     # -- learning ------------------------------------------------------------------------------
