@@ -378,5 +378,5 @@ def test_a_model_that_predicts_nan_is_refused(monkeypatch: pytest.MonkeyPatch) -
         return found
 
     monkeypatch.setattr(LinearModel, "predict_proba", predict)
-    with pytest.raises(BrokenContract, match="learner 'linear' predicts NaN.*'i89'"):
+    with pytest.raises(BrokenContract, match=r"learner 'linear' predicts NaN.*'i89'"):
         loop(Margin()).run()
