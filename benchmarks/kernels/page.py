@@ -41,8 +41,9 @@ METHOD = f"""## How it is measured
   of memory-mapped files, whose content was in the page cache.
 - **Limit**: what the method asks for (every distance to every pick once; every pair of items once)
   at the rate of a large float32 matrix product on two threads, or one pass over the arrays at the
-  rate of reading memory, whichever takes longer; both measured just before the row. k-means has no
-  fixed work, so TypiClust has only the pass.
+  rate of reading memory, whichever takes longer; both measured just before the row, on a machine
+  whose speed may double or halve within minutes: *times the limit* is a rough number, below 1 too.
+  k-means has no fixed work, so TypiClust has only the pass.
 - **Same picks**: k-center: by how much a pick is nearer than the farthest item at its time, at
   most, in float64. Facility location and MaxHerding: the objective in float64. BADGE: D² left
   after the last draw, in float64, means over seeds; the chi-square test of its law is in

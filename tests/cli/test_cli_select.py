@@ -176,6 +176,12 @@ def test_a_budget_of_costs_and_multilabel_rows_in_text(files: Path, tmp_path: Pa
     )  # fmt: skip
     costs = np.linspace(0.5, 2.0, 60)
     assert 0 < sum(costs[pick["position"]] for pick in found["picks"]) <= 7.5
+    told = run(
+        "margin", "--probabilities", files / "P.npy", "--costs", tmp_path / "costs.txt",
+        "--budget", "7.5", "--out", tmp_path / "bought.csv",
+    )  # fmt: skip
+    assert f"{len(found['picks'])} picks that cost" in told
+    assert "of 7.5" in told
     (tmp_path / "Y.txt").write_text("1 0 1\n0 0 1\n")
     run(
         "margin", "--probabilities", files / "P.npy", "--labelled", files / "L.txt", "--labels",

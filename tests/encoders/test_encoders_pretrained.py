@@ -12,6 +12,7 @@ from labeltrain.assets import ASSETS, fetch, sha256_of
 from labeltrain.data import load, read_image
 from labeltrain.encoders import Encoder, features, make
 from labeltrain.encoders.efficientnet import load_weights
+from labeltrain.errors import BadInput
 
 # As the authors of the model publish them for these two sentences.
 SENTENCES = ["This is an example sentence", "Each sentence is converted"]
@@ -142,3 +143,16 @@ def test_no_torchvision() -> None:
     import importlib.util
 
     assert importlib.util.find_spec("torchvision") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "message"),
+    [
+        ("minilm", "hello", "was given str, not a list of texts"),
+        ("minilm", ["hello", None], "item 1 is NoneType, not a text"),
+        ("efficientnet-lite0", Path("a.png"), "not a list of images"),
+    ],
+)
+def test_what_is_no_list_of_items_is_refused(name: str, given: object, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        make(name).encode(given)  # type: ignore[arg-type]

@@ -407,3 +407,8 @@ def test_dropquery_works_on_texts() -> None:
     learner = ActiveLearner(make_pipeline(TfidfVectorizer(), LogisticRegression()), "dropquery")
     learner.teach(texts[:6], [k % 2 for k in range(6)])
     assert len(learner.query(texts[6:], 3)[0]) == 3
+
+
+def test_the_option_of_modal_is_named() -> None:
+    with pytest.raises(BadInput, match="its name here is strategy"):
+        ActiveLearner(LogisticRegression(), query_strategy="margin")

@@ -93,6 +93,7 @@ def select(
             raise BadInput(f"--scores {text!r} is not NAME=FILE", "write token_entropy=scores.npy")
         named[name] = _column(Path(path))
     names = None if classes is None else _names(classes)
+    prices = None if costs is None else _column(costs)
     found = choose(
         chosen,
         budget=budget,
@@ -112,7 +113,7 @@ def select(
         prior=_npy(prior),
         targets=_npy(targets),
         groups=None if groups is None else _column(groups),
-        costs=None if costs is None else _column(costs),
+        costs=prices,
         scores=named or None,
     )
     rows = _rows(found, ids is not None)
@@ -124,7 +125,11 @@ def select(
     elif out is None:
         as_table(rows, columns)
     else:
-        typer.echo(f"{out}: {len(rows)} of {budget:g} picks")
+        if prices is None:
+            typer.echo(f"{out}: {len(rows)} of {budget:g} picks")
+        else:
+            paid = float(prices[found.positions].sum())
+            typer.echo(f"{out}: {len(rows)} picks that cost {paid:g} of {budget:g}")
     if found.exhausted and not json_:
         typer.echo("the pool holds no more", err=True)
 

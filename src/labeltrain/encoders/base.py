@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Any, ClassVar
 
 import numpy as np
@@ -62,6 +63,20 @@ def check_modality(encoder: Encoder, dataset: Dataset, fitting: Sequence[str]) -
             f"the encoder {encoder.name!r} reads {' or '.join(sorted(encoder.modalities))}, and "
             f"{dataset.name!r} holds {dataset.modality} items",
             f"use one for {dataset.modality}: {', '.join(fitting)}",
+        )
+
+
+def refuse_no_list(name: str, items: Any, what: str) -> None:
+    """Raise unless `items` is a sequence of items: a text is one of letters, a frame of columns.
+
+    Raises
+    ------
+    BadInput
+    """
+    if isinstance(items, str | bytes | PurePath) or hasattr(items, "columns"):
+        raise BadInput(
+            f"the encoder {name!r} was given {type(items).__name__}, not a list of {what}",
+            f"give a list, also of one: [{what[:-1]}]",
         )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from labeltrain.assets import ASSETS, fetch, sha256_of, write_atomically
 from labeltrain.data import Modality, read_image
-from labeltrain.encoders.base import Encoder, choose_device, import_torch, major
+from labeltrain.encoders.base import Encoder, choose_device, import_torch, major, refuse_no_list
 from labeltrain.errors import BadInput, missing_extra
 
 _BATCH = 32
@@ -83,6 +83,7 @@ class EfficientNetLite0(Encoder):
         return torch, network.to(device).to(memory_format=torch.channels_last), device
 
     def encode(self, items: Sequence[Any]) -> np.ndarray:
+        refuse_no_list(self.name, items, "images")
         torch, network, device = self._loaded
         result = np.empty((len(items), 1280), dtype=np.float32)
         with torch.inference_mode():

@@ -11,7 +11,7 @@ import numpy as np
 
 from labeltrain.data import Modality, read_image
 from labeltrain.encoders import repository
-from labeltrain.encoders.base import Encoder, choose_device, import_torch, major
+from labeltrain.encoders.base import Encoder, choose_device, import_torch, major, refuse_no_list
 from labeltrain.encoders.loading import import_transformers, load_model, named
 
 _BATCH = 64
@@ -68,6 +68,7 @@ class ImageTransformer(Encoder):
         return torch, processor, model, not missing, device
 
     def encode(self, items: Sequence[Any]) -> np.ndarray:
+        refuse_no_list(self.name, items, "images")
         torch, processor, model, trained_pooler, device = self._loaded
         blocks = []
         with torch.inference_mode():

@@ -12,7 +12,7 @@ import numpy as np
 from labeltrain.assets import fetch
 from labeltrain.data import Modality
 from labeltrain.encoders import repository
-from labeltrain.encoders.base import Encoder, choose_device, import_torch, major
+from labeltrain.encoders.base import Encoder, choose_device, import_torch, major, refuse_no_list
 from labeltrain.encoders.loading import import_transformers, load_model, named
 from labeltrain.errors import BadInput
 
@@ -115,6 +115,13 @@ class TextTransformer(Encoder):
         return torch, tokenizer, model, device
 
     def encode(self, items: Sequence[Any]) -> np.ndarray:
+        refuse_no_list(self.name, items, "texts")
+        for place, item in enumerate(items):
+            if not isinstance(item, str):
+                raise BadInput(
+                    f"item {place} is {type(item).__name__}, not a text",
+                    "leave it out, or give an empty text",
+                )
         torch, tokenizer, model, device = self._loaded
         pooling, normalise, longest = self._settings
         # Fast tokenizers start threads; each text is independent, so this changes nothing.

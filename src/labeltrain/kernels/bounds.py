@@ -182,7 +182,8 @@ class Bounds:
         self.next_estimate = int(AGAIN * self.turn) + 1
         part = compact(self.candidates)
         copies = 1 if isinstance(part, slice) else 2
-        room = (3 * self.memory // 4 - copies * 4 * rows.n * rows.d) // ENTRY
+        taken = self.memory // 8 + 4 * rows.n * (copies * rows.d + self.width)
+        room = (self.memory - taken) // ENTRY
         if room <= 0:
             return None
         right, halves = rows.read(part), rows.halves[part]

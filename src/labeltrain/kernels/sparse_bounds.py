@@ -87,6 +87,7 @@ class Pairs:
         self.ranks, self.values = ranks, values
         pair_gains(self.starts, self.counts, ranks, values, self._below, self._weights, self.gains)
         self.gains += ROUNDING * self.gains.max(initial=0.0)
+        del self._products  # with the rows that it holds
         return True
 
     def _above(self, block: slice, chunk: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

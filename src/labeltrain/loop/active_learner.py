@@ -270,6 +270,8 @@ class _Taught:
 def _refuse_of_select(options: Mapping[str, Any]) -> None:
     taken = {"labelled", "labels", "candidates", "pending", "ids", "kind", "classes", "budget"}
     for name in options:
+        if name == "query_strategy":
+            raise BadInput("ActiveLearner takes no 'query_strategy'", "its name here is strategy")
         if name in taken or name in set(Need):
             raise BadInput(
                 f"ActiveLearner takes no {name!r}: it knows what was taught, and the estimator",

@@ -64,13 +64,16 @@ def probabilities(name: str, values: Any, kind: str) -> np.ndarray:
             outside |= np.abs(block.sum(axis=1, dtype=np.float64) - 1.0) > SUM_TOLERANCE
         return outside
 
-    refuse_rows(
-        name,
-        array,
-        wrong,
-        "is no distribution",
-        "rows must be within [0, 1] and sum to 1; use kind='multilabel' for independent labels",
-    )
+    if kind == "multiclass":
+        what = "is no distribution"
+        remedy = (
+            "rows must be within [0, 1] and sum to 1: of logits take "
+            "scipy.special.softmax(x, axis=1); use kind='multilabel' for independent labels"
+        )
+    else:
+        what = "has entries outside [0, 1]"
+        remedy = "give the chance of each label: of logits take scipy.special.expit(x)"
+    refuse_rows(name, array, wrong, what, remedy)
     return array
 
 

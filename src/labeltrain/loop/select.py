@@ -29,6 +29,20 @@ from labeltrain.strategies.base import Need, Past, Strategy
 SHOWN = 8  # positions in a selection's repr
 
 
+# What other libraries call it.
+ELSEWHERE = {
+    "x": "embeddings",
+    "x_pool": "embeddings",
+    "features": "embeddings",
+    "probs": "probabilities",
+    "predictions": "probabilities",
+    "y": "labels",
+    "n_instances": "budget",
+    "batch_size": "budget",
+    "radius": "delta",
+}
+
+
 @dataclass(frozen=True, eq=False)
 class Selection:
     """What `select` returns; ``numpy.asarray(selection)`` gives the positions.
@@ -258,7 +272,10 @@ def resolved(strategy: str | Strategy, options: Mapping[str, Any]) -> Strategy:
     taken = list(inspect.signature(select).parameters)[1:-1]
     for name in options:
         if name not in known:
-            close = nearest(name, [*known, *(n.value for n in Need), *taken])
+            names = [*known, *(n.value for n in Need), *taken]
+            close = ELSEWHERE.get(name.lower())
+            if close not in names:
+                close = nearest(name, names)
             raise BadInput(
                 f"strategy {strategy!r} has no parameter {name!r}, and no array has this name",
                 (f"did you mean {close!r}? " if close else "")
