@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -377,3 +378,13 @@ def test_ties_of_different_items_are_measured_once(
     found = greedy_coverage(points, Similarity("gaussian", 1.0), 40)
     assert found.positions.tolist() == list(range(40))
     assert len(measured) <= 300
+    measured.clear()
+    monkeypatch.setattr(coverage._Columns, "__init__", _little_room)
+    again = greedy_coverage(points, Similarity("gaussian", 1.0), 40)
+    assert again.positions.tolist() == list(range(40))
+    assert len(measured) <= 600  # what did not fit at first does when the coverage has risen
+
+
+def _little_room(self: Any, memory: int) -> None:
+    self._memory = self._room = 250_000
+    self._pruned, self._held, self._last = False, {}, None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import tracemalloc
+
 import numpy as np
 import pytest
 from test_kernels_coverage import similarities, some_points, twin
@@ -17,8 +20,9 @@ from labeltrain.kernels.sparse_bounds import Pairs
 def gains_of(
     matrix: np.ndarray, below: np.ndarray, weights: np.ndarray, columns: np.ndarray
 ) -> np.ndarray:
-    """Return sum_i w_i (k_ic - below_i)+ for each column c: the definition."""
-    return weights @ np.maximum(matrix[:, columns].astype(float) - below[:, None], 0.0)
+    """Return sum_i w_i (k_ic - below_i)+ for each column c: the definition, rounded once."""
+    terms = weights[:, None] * np.maximum(matrix[:, columns].astype(float) - below[:, None], 0.0)
+    return np.array([math.fsum(column) for column in terms.T])
 
 
 def pairs_of(
@@ -39,19 +43,22 @@ def test_gains_follow_the_coverage(seed: int, monkeypatch: pytest.MonkeyPatch) -
     below = (rng.random(n) * rng.integers(0, 2, n)).astype(np.float32)
     weights = rng.random(n) * rng.integers(0, 2, n)
     pairs = pairs_of(matrix, columns, below, weights)
-    every = int(np.count_nonzero(matrix[:, columns] > below[:, None]))
-    assert pairs.fill(every)
+    above = (matrix[:, columns] > below[:, None]) & (weights > 0.0)[:, None]
+    every = int(np.count_nonzero(above))
+    assert pairs.fill(every, n * n)
     for _ in range(6):
         true = gains_of(matrix, below, weights, columns)
         found = pairs.update(below)
-        assert (found >= true - 1e-12 * max(true.max(initial=0.0), 1.0)).all()
+        assert (found >= true).all()
         np.testing.assert_allclose(found, true, rtol=1e-7, atol=1e-8 * n)
+        above = (matrix[:, columns] > below[:, None]) & (weights > 0.0)[:, None]
         kept = [
             sorted(pairs.ranks[a : a + c].tolist())
             for a, c in zip(pairs.starts, pairs.counts, strict=True)
         ]
-        assert kept == [np.flatnonzero(row > b).tolist()
-                        for row, b in zip(matrix[:, columns], below, strict=True)]  # fmt: skip
+        assert kept == [np.flatnonzero(row).tolist() for row in above]
+        assert pairs.left.tolist() == above.sum(axis=0).tolist()
+        assert not found[pairs.left == 0].any()
         rise = rng.random(n) < 0.4
         below = np.where(rise, np.maximum(below, rng.random(n)), below).astype(np.float32)
 
@@ -60,9 +67,10 @@ def test_more_pairs_than_there_is_room_for_are_refused() -> None:
     matrix = np.random.default_rng(0).random((50, 50), dtype=np.float32)
     below = np.full(50, 0.5, dtype=np.float32)
     every = int(np.count_nonzero(matrix > 0.5))
+    assert not pairs_of(matrix, np.arange(50), below, np.ones(50)).fill(every, every - 1)
     for most, fits in ((every, True), (every - 1, False), (0, False)):
         pairs = pairs_of(matrix, np.arange(50), below, np.ones(50))
-        assert pairs.fill(most) is fits
+        assert pairs.fill(most, 2500) is fits
         assert len(pairs.ranks) == (most if fits else 0)
 
 
@@ -81,8 +89,8 @@ def test_picks_by_pairs_are_those_of_the_twin(block: int, monkeypatch: pytest.Mo
     compared = 0
     real = module.Pairs.fill
 
-    def fill(self: Pairs, most: int) -> bool:
-        used.append(real(self, most))
+    def fill(self: Pairs, most: int, at_once: int) -> bool:
+        used.append(real(self, most, at_once))
         return used[-1]
 
     monkeypatch.setattr(module.Pairs, "fill", fill)
@@ -126,3 +134,58 @@ def test_larger_pools_agree_whenever_the_pairs_come_to_fit(kind: str, memory: in
     assert blocked.positions.tolist() == dense.positions.tolist()
     assert blocked.gains.tolist() == dense.gains.tolist()
     assert blocked.coverage.tolist() == dense.coverage.tolist()
+
+
+@pytest.mark.parametrize("memory", [2**24, 2**25, 2**26])
+def test_the_pairs_keep_to_the_memory(memory: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled: list[int] = []
+    real = module.Pairs.fill
+
+    def fill(self: Pairs, most: int, at_once: int) -> bool:
+        found = real(self, most, at_once)
+        filled.extend([most] * found)
+        return found
+
+    monkeypatch.setattr(module.Pairs, "fill", fill)
+    monkeypatch.setattr(module.Bounds, "_ahead", lambda self: np.inf)
+    points = np.random.default_rng(0).normal(size=(6000, 32)).astype(np.float32)
+    similarity = Similarity("gaussian", 2.0)
+    greedy_coverage(points[:200], similarity, 5, memory=1)  # compiled
+    tracemalloc.start()
+    greedy_coverage(points, similarity, 60, memory=memory)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert filled
+    assert 8 * filled[0] > memory / 2  # they take what there is
+    assert peak < memory + 3e6
+
+
+def test_pairs_are_kept_only_where_the_rows_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(self: Pairs, most: int, at_once: int) -> bool:
+        raise AssertionError
+
+    monkeypatch.setattr(module.Pairs, "fill", never)
+    monkeypatch.setattr(module.Bounds, "_ahead", lambda self: np.inf)
+    points = np.random.default_rng(0).normal(size=(1000, 300)).astype(np.float32)
+    greedy_coverage(points, Similarity("gaussian", 2.0), 30, memory=2_300_000)  # a copy: 1.2 MB
+
+
+def test_nothing_is_measured_when_nothing_can_be_gained(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+    real = module.Bounds.leaders
+
+    def leaders(self: module.Bounds, upper: np.ndarray, *rest: object) -> object:
+        asked.append(float(upper.max()))
+        return real(self, upper, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module.Bounds, "leaders", leaders)
+    monkeypatch.setattr(DenseBounds, "fits", staticmethod(lambda *_: False))
+    monkeypatch.setattr(module.Bounds, "_ahead", lambda self: np.inf)
+    points = np.random.default_rng(0).normal(size=(900, 8))
+    weights = np.zeros(900)
+    weights[::30] = 1.0
+    found = greedy_coverage(points, Similarity("gaussian", 0.5), 60, weights=weights)
+    picked = int(np.count_nonzero(found.gains))
+    assert picked <= 30
+    assert len(asked) < 4 * picked
+    assert asked[-1] <= 0.0

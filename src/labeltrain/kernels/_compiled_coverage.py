@@ -250,14 +250,22 @@ def move_rows(
 
 @njit(nogil=True, cache=True)
 def pair_gains(
-    starts: Any, counts: Any, ranks: Any, values: Any, below: Any, weights: Any, gains: Any
+    starts: Any,
+    counts: Any,
+    ranks: Any,
+    values: Any,
+    below: Any,
+    weights: Any,
+    gains: Any,
+    left: Any,
 ) -> None:
-    """Add to the gain of each candidate what its pairs would cover anew."""
+    """Add to the gain of each candidate what its pairs would cover anew; count its pairs."""
     for i in range(starts.shape[0]):
         covered = np.float64(below[i])
         weight = weights[i]
         for e in range(starts[i], starts[i] + counts[i]):
             gains[ranks[e]] += weight * (np.float64(values[e]) - covered)
+            left[ranks[e]] += 1
 
 
 @njit(nogil=True, cache=True)
@@ -271,6 +279,7 @@ def drop_pairs(
     now: Any,
     weights: Any,
     gains: Any,
+    left: Any,
 ) -> None:
     """Take off the gains what is lost as some items are better covered; forget their used pairs."""
     for q in range(changed.shape[0]):
@@ -286,4 +295,6 @@ def drop_pairs(
                 ranks[end] = ranks[e]
                 values[end] = values[e]
                 end += 1
+            else:
+                left[ranks[e]] -= 1
         counts[i] = end - starts[i]

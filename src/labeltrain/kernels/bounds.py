@@ -20,6 +20,7 @@ import numpy as np
 from labeltrain.kernels.blocks import compact, map_blocks, row_blocks
 from labeltrain.kernels.similarity import ReadyRows, Similarity
 from labeltrain.kernels.sparse_bounds import ENTRY, SPARE, Pairs
+from labeltrain.kernels.threads import available_threads
 
 ROUNDING = 4e-6  # above the relative error of the float32 exponential and sums
 UP = np.float32(1.0 + ROUNDING)
@@ -36,6 +37,7 @@ OFTEN = 8  # turns within which rows are taken again when they are the cheaper w
 EAGER = 64  # turns in which they are then taken at once, until columns are tried again
 INSIDE = 4096  # changed items whose rows are held at a time
 AGAIN = 1.2  # turns grow by so much until the pairs that are left are estimated again
+WORTH = 1.5  # times what they cost, pairs must save to be kept
 Leaders = list[tuple[int, np.ndarray]]
 
 
@@ -92,21 +94,19 @@ class Bounds:
         Parameters
         ----------
         upper : ndarray of float64, shape (m,)
-            A bound of each gain; brought up to date here.
+            A bound of each gain; may be brought up to date here.
         settled : ndarray of bool, shape (m,)
             Candidates that are measured already, or picked.
         threshold : float
             The gain to beat or equal.
         """
-        if threshold <= 0.0:
-            self._begin_turn(upper)
         wanted = self._wanted(upper, settled, threshold)
         if threshold > 0.0 and len(wanted) > WIDTH and self._rows_are_cheaper(upper, len(wanted)):
             wanted = self._wanted(upper, settled, threshold)
         if not len(wanted):
             return []
         first = FIRST if self.pairs is None else FEW
-        width = min(self.width, first if threshold <= 0.0 else WIDTH)
+        width = min(self.width, WIDTH if self.measured else first)
         top = wanted
         if len(wanted) > width:
             top = wanted[np.argpartition(-upper[wanted], width - 1)[:width]]
@@ -156,12 +156,19 @@ class Bounds:
         order = np.argsort(-upper[top], kind="stable")
         return [(int(top[o]), kept[o]) for o in order]
 
-    def _begin_turn(self, upper: np.ndarray) -> None:
-        """Bring the bounds up to date where that is known to pay."""
+    def begin_turn(self, upper: np.ndarray) -> None:
+        """Bring the bounds up to date where that is known to pay; to be called before each pick.
+
+        Parameters
+        ----------
+        upper : ndarray of float64, shape (m,)
+            A bound of each gain.
+        """
         self.turn += 1
         if self.pairs is None:
             self._note_costs()
             self.pairs = self._pairs()
+        self.measured = 0
         if self.pairs is not None:
             np.minimum(upper, self.pairs.update(self.below) + self.modular, out=upper)
         elif self.eager > 0:
@@ -175,7 +182,7 @@ class Bounds:
         if (
             self.turn < self.next_estimate
             or self.spent < price
-            or self._ahead() < price
+            or self._ahead() < WORTH * price
             or not rows.resident
         ):
             return None
@@ -197,8 +204,13 @@ class Bounds:
             return product
 
         pairs = Pairs(products, m, self.below, self.exact_weights)
-        most = int(SPARE * pairs.estimate()) + m
-        return pairs if most <= room and pairs.fill(most) else None
+        if SPARE * pairs.estimate() > room:
+            return None
+        at_once = self.memory // (16 * ENTRY * available_threads())
+        if pairs.fill(int(min(room, price)), at_once):
+            return pairs
+        self.next_estimate = 2 * self.turn
+        return None
 
     def _ahead(self) -> float:
         """Return about how many pairs the turns that are left would look at: rates fall as 1/t."""
@@ -214,7 +226,6 @@ class Bounds:
         self.spent += self.measured * float(self.rows.n)
         self.column_rate += RECENT * (columns * float(self.rows.n) - self.column_rate)
         self.row_rate += RECENT * (changed * float(len(self.candidates)) - self.row_rate)
-        self.measured = 0
 
     def _rows_are_cheaper(self, upper: np.ndarray, wanted: int) -> bool:
         """Bring the bounds of all candidates up to date, where that is the cheaper way."""

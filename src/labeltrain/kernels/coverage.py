@@ -112,7 +112,8 @@ class _Columns:
     """
 
     def __init__(self, memory: int) -> None:
-        self._room = memory
+        self._memory = self._room = memory
+        self._pruned = False  # since the coverage rose
         self._held: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._last: tuple[int, tuple[np.ndarray, np.ndarray]] | None = None
 
@@ -124,14 +125,34 @@ class _Columns:
 
     def put(self, rank: int, column: tuple[np.ndarray, np.ndarray], coverage: np.ndarray) -> None:
         """Keep what may still raise the coverage, while there is room; the last one in any case."""
-        items, values = column
-        better = values > coverage[items]
-        kept = items[better], values[better]
+        kept = _better(column, coverage)
         self._last = (rank, kept)
-        size = 512 + kept[0].nbytes + kept[1].nbytes  # with what Python adds
-        if size <= self._room:
+        if _size(kept) > self._room and not self._pruned:
+            self._pruned = True
+            self._held = {r: _better(other, coverage) for r, other in self._held.items()}
+            self._room = self._memory - sum(map(_size, self._held.values()))
+        if _size(kept) <= self._room:
             self._held[rank] = kept
-            self._room -= size
+            self._room -= _size(kept)
+
+    def drop(self, rank: int) -> None:
+        """Forget one that was picked; the coverage rises."""
+        held = self._held.pop(rank, None)
+        self._room += 0 if held is None else _size(held)
+        self._last = None
+        self._pruned = False
+
+
+def _better(
+    column: tuple[np.ndarray, np.ndarray], coverage: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    items, values = column
+    better = values > coverage[items]
+    return column if better.all() else (items[better], values[better])
+
+
+def _size(column: tuple[np.ndarray, np.ndarray]) -> int:
+    return 512 + column[0].nbytes + column[1].nbytes  # with what Python adds
 
 
 class _Search:
@@ -212,6 +233,7 @@ class _Search:
         gains = np.zeros(count)
         nearest = np.zeros(count, dtype=np.int64)
         for turn in range(count):
+            source.begin_turn(upper)
             settled[:] = upper < 0.0  # picked already
             best = 0.0
             while True:
@@ -241,6 +263,7 @@ class _Search:
             picked[turn] = position
             gains[turn] = upper[rank]
             nearest[turn] = raise_coverage(*column, self.coverage, self.below)
+            columns.drop(rank)
             twins.take(rank, position)
             upper[rank] = own[rank]  # a twin gains nothing but for itself any more
         return Greedy(picked, gains, nearest, self.coverage)

@@ -89,27 +89,7 @@ class DenseBounds(Bounds):
         to_bounds(bounds, rows.halves[items], halves, self.similarity.gaussian, rows.slack, UP)
         return bounds
 
-    def leaders(self, upper: np.ndarray, settled: np.ndarray, threshold: float) -> Leaders:
-        """Return the candidates with the largest bounds, with their similarities."""
-        self._update(upper)
-        bounds = np.where(settled, -1.0, upper)
-        if threshold <= 0.0:
-            top = [int(bounds.argmax())] if len(bounds) else []
-        else:
-            wanted = np.flatnonzero(bounds >= threshold)
-            top = wanted[np.argsort(-bounds[wanted], kind="stable")[:MOST]].tolist()
-        return [(rank, self.bounds_of(rank)) for rank in top if bounds[rank] > 0.0]
-
-    def bounds_of(self, rank: int) -> np.ndarray:
-        """Return bounds of the similarities of a candidate to all items, by symmetry."""
-        row = self.matrix[self.candidates[rank]]
-        if len(row) == self.rows.n:
-            return row
-        full = np.full(self.rows.n, np.float32(2.0))  # items that are no candidates: unknown
-        full[self.candidates] = row
-        return full
-
-    def _update(self, upper: np.ndarray) -> None:
+    def begin_turn(self, upper: np.ndarray) -> None:
         """Take off what cannot be gained any more from items that are better covered now."""
         from labeltrain.kernels._compiled_coverage import drop_gains
 
@@ -130,3 +110,22 @@ class DenseBounds(Bounds):
             map_blocks(drop, row_blocks(m, 2048))
         self.seen[changed] = now
         np.minimum(upper, self.fresh + self.modular, out=upper)
+
+    def leaders(self, upper: np.ndarray, settled: np.ndarray, threshold: float) -> Leaders:
+        """Return the candidates with the largest bounds, with their similarities."""
+        bounds = np.where(settled, -1.0, upper)
+        if threshold <= 0.0:
+            top = [int(bounds.argmax())] if len(bounds) else []
+        else:
+            wanted = np.flatnonzero(bounds >= threshold)
+            top = wanted[np.argsort(-bounds[wanted], kind="stable")[:MOST]].tolist()
+        return [(rank, self.bounds_of(rank)) for rank in top if bounds[rank] > 0.0]
+
+    def bounds_of(self, rank: int) -> np.ndarray:
+        """Return bounds of the similarities of a candidate to all items, by symmetry."""
+        row = self.matrix[self.candidates[rank]]
+        if len(row) == self.rows.n:
+            return row
+        full = np.full(self.rows.n, np.float32(2.0))  # items that are no candidates: unknown
+        full[self.candidates] = row
+        return full
