@@ -140,7 +140,7 @@ def _key(identity: str, contents: Sequence[bytes]) -> str:
 
 def _contents(dataset: Dataset, items: Sequence[Any], ids: list[str]) -> list[bytes]:
     """Return what identifies each item: its text, the bytes of its file, or its array."""
-    if isinstance(items, np.ndarray):
+    if isinstance(items, np.ndarray) or (len(items) and isinstance(items[0], np.ndarray)):
         return [f"{item.dtype.str}{item.shape}".encode() + item.tobytes() for item in items]
     if dataset.modality == "text":
         return [item.encode("utf-8", "surrogatepass") for item in items]

@@ -117,12 +117,15 @@ class Learner(ABC):
         True when :meth:`fit` uses `previous`; the previous model is then persisted.
     gives : frozenset of Need
         What a strategy can get from its models.
+    kinds : frozenset of str
+        Data it can learn from: "multiclass", "multilabel".
     """
 
     name: ClassVar[str] = ""
     summary: ClassVar[str] = ""
     continues: ClassVar[bool] = False
     gives: ClassVar[frozenset[Need]] = frozenset({Need.PROBABILITIES, Need.PREDICT, Need.HIDDEN})
+    kinds: ClassVar[frozenset[str]] = frozenset({"multiclass", "multilabel"})
     model: ClassVar[type[Model]]
 
     def serving(self, needs: frozenset[Need]) -> Learner:

@@ -16,9 +16,31 @@ from labeltrain.errors import (
 from labeltrain.learners.base import Learner, Model, PriorModel
 from labeltrain.learners.linear import Linear, LinearModel
 from labeltrain.learners.mlp import MLP, MLPModel
+from labeltrain.learners.semi.fixmatch import FixMatch
+from labeltrain.learners.semi.flexmatch import FlexMatch
+from labeltrain.learners.semi.freematch import FreeMatch
+from labeltrain.learners.semi.learner import SemiModel, on_features
+from labeltrain.learners.semi.mean_teacher import MeanTeacher
+from labeltrain.learners.semi.propagation import Propagation, PropagationModel
+from labeltrain.learners.semi.pseudo_label import PseudoLabel
+from labeltrain.learners.semi.softmatch import SoftMatch
+from labeltrain.learners.semi.uda import UDA
+from labeltrain.learners.semi.weighting import Weighting
 
-_LEARNERS: dict[str, type[Learner]] = {cls.name: cls for cls in (Linear, MLP)}
-_MODELS: dict[str, type[Model]] = {cls.name: cls for cls in (PriorModel, LinearModel, MLPModel)}
+METHODS: tuple[type[Weighting], ...] = (
+    PseudoLabel,
+    FixMatch,
+    FlexMatch,
+    FreeMatch,
+    SoftMatch,
+    UDA,
+    MeanTeacher,
+)
+_OWN: tuple[type[Learner], ...] = (Linear, MLP, Propagation, *map(on_features, METHODS))
+_LEARNERS: dict[str, type[Learner]] = {cls.name: cls for cls in _OWN}
+_MODELS: dict[str, type[Model]] = {
+    cls.name: cls for cls in (PriorModel, LinearModel, MLPModel, SemiModel, PropagationModel)
+}
 
 
 def register(learner: type[Learner]) -> type[Learner]:
@@ -92,6 +114,21 @@ def _blamed(cls: type[Learner], given: Mapping[str, Any]) -> str:
     return ", ".join(f"{key}={given[key]!r}" for key in wrong or given) or "its defaults"
 
 
+def refuse_kind(name: str, kind: str) -> None:
+    """Raise when the learner of that name cannot learn from data of this kind.
+
+    Raises
+    ------
+    BadInput
+        With the learners that can.
+    """
+    if kind not in get(name).kinds:
+        fit = [other for other, cls in sorted(_LEARNERS.items()) if kind in cls.kinds]
+        raise BadInput(
+            f"the learner {name!r} does not work on {kind} data", f"use one of: {', '.join(fit)}"
+        )
+
+
 def describe() -> list[dict[str, Any]]:
     """Return name, summary and abilities of every learner."""
     return [
@@ -100,6 +137,7 @@ def describe() -> list[dict[str, Any]]:
             "summary": cls.summary,
             "continues": cls.continues,
             "gives": sorted(cls.gives),
+            "kinds": sorted(cls.kinds),
         }
         for name, cls in sorted(_LEARNERS.items())
     ]

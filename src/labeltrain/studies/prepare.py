@@ -191,6 +191,7 @@ def prepare(spec: ExperimentSpec, progress: Callable[[int, int], None] | None = 
             f"metric {spec.metric!r} is not defined on {dataset.kind} data",
             f"choose one of: {', '.join(suited)}",
         )
+    learners.refuse_kind(spec.learner, dataset.kind)
     for one in spec.strategies:
         strategy = strategies.make(one.name, one.parameters)
         learner = learners.make(spec.learner, spec.learner_options)

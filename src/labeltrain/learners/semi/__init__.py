@@ -1,0 +1,1 @@
+"""Semi-supervised learners: they learn from unlabelled items too."""

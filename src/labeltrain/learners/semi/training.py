@@ -1,0 +1,315 @@
+"""The one training loop of all semi-supervised methods, for any network and any views."""
+
+from __future__ import annotations
+
+import copy
+import math
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from labeltrain.learners.semi.weighting import Batch, Weighting, normalised
+
+SNAPSHOTS = 10  # a training
+RECENT = 10  # steps whose supervised loss is looked at
+CHANCES = 3  # times that a training goes back before it stops
+MOMENTUM = 0.97  # of the mean prediction that alignment divides by
+
+
+class Source(Protocol):
+    """Inputs of a network, by item; rows are counted from 0 among labelled or unlabelled ones."""
+
+    def labelled(self, rows: np.ndarray) -> Any:
+        """Return weak views of labelled items."""
+
+    def weak(self, rows: np.ndarray) -> Any:
+        """Return weak views of unlabelled items."""
+
+    def strong(self, rows: np.ndarray) -> Any:
+        """Return strong views of unlabelled items."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a training runs.
+
+    Attributes
+    ----------
+    steps : int
+        Steps of the optimiser, whatever the number of labels.
+    batch, ratio : int
+        Labelled items a step, and unlabelled ones for each of them; fewer where there are fewer.
+    learning_rate, final_rate, weight_decay : float
+        AdamW; the rate falls along a cosine and is ``final_rate * learning_rate`` at the last step.
+    weight : float
+        Of the loss of unlabelled items.
+    average : float
+        Decay of the average of the weights that is returned; 0 returns the last weights.
+    alignment : ndarray of float, shape (C,), or None
+        Distribution of classes that predictions are aligned with (ReMixMatch).
+    clip : float
+        Largest norm of a gradient.
+    """
+
+    steps: int = 400
+    batch: int = 64
+    ratio: int = 7
+    learning_rate: float = 2e-3
+    final_rate: float = 0.0
+    weight_decay: float = 1e-2
+    weight: float = 1.0
+    average: float = 0.99
+    alignment: np.ndarray | None = None
+    clip: float = 1.0
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate of a step."""
+        done = step / max(1, self.steps - 1)
+        fall = 0.5 * (1.0 + math.cos(math.pi * done))
+        return self.learning_rate * (self.final_rate + (1.0 - self.final_rate) * fall)
+
+
+@dataclass
+class Report:
+    """What happened in a training.
+
+    Attributes
+    ----------
+    examples : int
+        Views that went forward and back.
+    rollbacks : int
+        Times that it diverged, and went on from an earlier state at half the learning rate.
+    stopped : int or None
+        The step whose state was kept when it diverged too often.
+    used : float
+        Mean weight of unlabelled items over the last tenth of the steps.
+    """
+
+    examples: int = 0
+    rollbacks: int = 0
+    stopped: int | None = None
+    used: float = 0.0
+
+
+@dataclass
+class _State:
+    """All that a step changes."""
+
+    network: Any
+    average: Any
+    optimiser: Any
+    weighting: Weighting
+    mean: Any  # of the predictions, for alignment
+    losses: list[float] = field(default_factory=list)
+    used: list[float] = field(default_factory=list)
+
+    def copy(self) -> dict[str, Any]:
+        return {
+            "network": copy.deepcopy(self.network.state_dict()),
+            "average": copy.deepcopy(self.average.state_dict()),
+            "optimiser": copy.deepcopy(self.optimiser.state_dict()),
+            "weighting": copy.deepcopy(self.weighting),
+            "mean": None if self.mean is None else self.mean.clone(),
+            "losses": list(self.losses),
+            "used": list(self.used),
+        }
+
+    def restore(self, held: dict[str, Any]) -> None:
+        for name in ("network", "average", "optimiser"):
+            getattr(self, name).load_state_dict(copy.deepcopy(held[name]))
+        self.weighting = copy.deepcopy(held["weighting"])
+        self.mean = None if held["mean"] is None else held["mean"].clone()
+        self.losses, self.used = list(held["losses"]), list(held["used"])
+
+
+def train(
+    network: Any,
+    source: Source,
+    labels: Any,
+    unlabelled: int,
+    weighting: Weighting,
+    settings: Settings,
+    rng: np.random.Generator,
+    *,
+    class_weights: Any = None,
+) -> tuple[Any, Report]:
+    """Train a network in place; return the one to use, and what happened.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        From what `source` gives to logits (k, C).
+    source : Source
+    labels : tensor of int64, shape (m,)
+        Of the labelled items; on the device of the network.
+    unlabelled : int
+    weighting : Weighting
+    settings : Settings
+    rng : numpy.random.Generator
+        Of the order of the items; torch's own generator is the caller's.
+    class_weights : tensor of float32, shape (C,), optional
+        Weight of each class in the supervised loss.
+
+    Returns
+    -------
+    network : torch.nn.Module
+        The averaged weights, or `network`.
+    Report
+    """
+    import torch
+
+    device = labels.device
+    classes = int(network(source.labelled(np.zeros(1, dtype=np.int64))).shape[1])
+    weighting = copy.deepcopy(weighting)
+    weighting.begin(classes, unlabelled, device)
+    average = copy.deepcopy(network).requires_grad_(False).eval()
+    optimiser = torch.optim.AdamW(
+        network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+    )
+    mean = None
+    if settings.alignment is not None:
+        mean = torch.full((classes,), 1.0 / classes, device=device)
+    state = _State(network, average, optimiser, weighting, mean)
+    report = Report()
+    own = list(batches(len(labels), settings.batch, settings.steps, rng))
+    others = list(batches(unlabelled, settings.batch * settings.ratio, settings.steps, rng))
+    held, at, slower = state.copy(), 0, 1.0
+    step = 0
+    while step < settings.steps:
+        if step % max(1, settings.steps // SNAPSHOTS) == 0 and step > at:
+            held, at = state.copy(), step
+        for group in optimiser.param_groups:
+            group["lr"] = settings.rate(step) * slower
+        loss = _step(
+            state, source, labels, own[step], others[step], settings, step, class_weights, report
+        )
+        state.losses.append(loss)
+        if _diverged(state.losses, classes):
+            report.rollbacks += 1
+            state.restore(held)
+            if report.rollbacks >= CHANCES:
+                report.stopped = at
+                break
+            step, slower = at, slower * 0.5
+            continue
+        step += 1
+    if report.rollbacks:
+        how = "stopped at" if report.stopped is not None else "went back and on from an earlier"
+        warnings.warn(
+            f"training with {weighting.name!r} diverged {report.rollbacks} times, and {how} "
+            f"step{'' if report.stopped is None else f' {report.stopped}'}: use a smaller "
+            "learning_rate",
+            stacklevel=2,
+        )
+    last = state.used[-max(1, settings.steps // 10) :]
+    report.used = float(np.mean(last)) if last else 0.0
+    return (average if settings.average > 0.0 else network.eval()), report
+
+
+def _step(
+    state: _State,
+    source: Source,
+    labels: Any,
+    own: np.ndarray,
+    others: np.ndarray,
+    settings: Settings,
+    step: int,
+    class_weights: Any,
+    report: Report,
+) -> float:
+    """Take one step; return the supervised loss, NaN where loss or gradient are no numbers."""
+    import torch
+
+    network, weighting = state.network, state.weighting
+    network.train()
+    chosen = labels[torch.from_numpy(own).to(labels.device)]
+    supervised = torch.nn.functional.cross_entropy(
+        network(source.labelled(own)), chosen, weight=class_weights
+    )
+    loss = supervised
+    report.examples += len(own)
+    if len(others) and settings.weight > 0.0:
+        weak = source.weak(others)
+        with torch.no_grad():
+            q = _judge(state, weak).softmax(dim=1)
+            q = _aligned(state, q, settings)
+            rows = torch.from_numpy(others).to(labels.device)
+            progress = step / max(1, settings.steps - 1)
+            targets, weights = weighting.targets(Batch(q, rows, progress))
+        logits = network(weak if weighting.trains_weak else source.strong(others))
+        unsupervised = (weights * weighting.losses(logits, targets)).mean()
+        loss = loss + settings.weight * unsupervised + weighting.extra(logits, weights)
+        state.used.append(float(weights.mean()))
+        report.examples += 2 * len(others)
+    state.optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    norm = torch.nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
+    if not math.isfinite(float(norm)):
+        return math.nan
+    state.optimiser.step()
+    _follow(state, settings.average or 0.99, step)
+    return float(supervised.detach()) if math.isfinite(float(loss.detach())) else math.nan
+
+
+def _judge(state: _State, weak: Any) -> Any:
+    """Return the logits that targets are made of: without dropout."""
+    if state.weighting.teacher:
+        return state.average(weak)
+    state.network.eval()
+    logits = state.network(weak)
+    state.network.train()
+    return logits
+
+
+def _aligned(state: _State, q: Any, settings: Settings) -> Any:
+    if state.mean is None or settings.alignment is None:
+        return q
+    import torch
+
+    state.mean = MOMENTUM * state.mean + (1.0 - MOMENTUM) * q.mean(dim=0)
+    wanted = torch.as_tensor(settings.alignment, dtype=q.dtype, device=q.device)
+    return normalised(q * wanted / state.mean.clamp(min=1e-12))
+
+
+def _follow(state: _State, decay: float, step: int) -> None:
+    """Move the averaged weights; over the first steps they follow faster."""
+    import torch
+
+    decay = min(decay, (1.0 + step) / (10.0 + step))
+    with torch.no_grad():
+        mine, theirs = state.average.state_dict(), state.network.state_dict()
+        for name, value in mine.items():
+            if value.is_floating_point():
+                value.lerp_(theirs[name], 1.0 - decay)
+            else:
+                value.copy_(theirs[name])
+
+
+def _diverged(losses: list[float], classes: int) -> bool:
+    """Return True when the loss is no number, or much worse than knowing nothing."""
+    if not math.isfinite(losses[-1]):
+        return True
+    recent = losses[-RECENT:]
+    worst = 3.0 * math.log(max(classes, 2)) + 3.0
+    return len(recent) == RECENT and float(np.mean(recent)) > worst
+
+
+def batches(n: int, size: int, steps: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Yield rows for each step: shuffled passes in whole batches; all rows where n is smaller.
+
+    Within a batch no row comes twice.
+    """
+    if n <= size:
+        for _ in range(steps):
+            yield rng.permutation(n)
+        return
+    left = 0
+    order = np.empty(0, dtype=np.int64)
+    for _ in range(steps):
+        if left + size > len(order):
+            order, left = rng.permutation(n), 0
+        yield order[left : left + size]
+        left += size

@@ -1,0 +1,267 @@
+"""The training loop of semi-supervised methods, and the learners on features."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from labeltrain.errors import BadInput
+from labeltrain.learners import Training, make
+from labeltrain.learners.registry import METHODS, get
+from labeltrain.learners.semi.fixmatch import FixMatch
+from labeltrain.learners.semi.pseudo_label import PseudoLabel
+from labeltrain.learners.semi.training import Settings, batches, train
+from labeltrain.testing import LearnerContract, blobs
+
+NAMES = [method.name for method in METHODS]
+
+
+class Points:
+    """Items of a pool as they are; strong views with noise, or not a number from one call on."""
+
+    def __init__(self, features: np.ndarray, own: int, breaks_at: frozenset[int] = frozenset()):
+        self.features = torch.from_numpy(features)
+        self.own = own
+        self.breaks_at = breaks_at
+        self.calls = 0
+        self.sizes: list[tuple[int, int]] = []
+
+    def labelled(self, rows: np.ndarray) -> Any:
+        self.calls += 1
+        return self.features[: self.own][rows]
+
+    def weak(self, rows: np.ndarray) -> Any:
+        self.sizes.append((len(rows), len(np.unique(rows))))
+        return self.features[self.own :][rows]
+
+    def strong(self, rows: np.ndarray) -> Any:
+        views = self.features[self.own :][rows] + 0.1 * torch.randn(len(rows), 8)
+        return views * math.nan if self.calls in self.breaks_at else views
+
+
+def run(
+    settings: Settings,
+    method: Any = None,
+    *,
+    own: int = 30,
+    n: int = 200,
+    breaks_at: frozenset[int] = frozenset(),
+    **options: Any,
+) -> tuple[Any, Any, Points]:
+    features, truth = blobs(n, d=8)
+    torch.manual_seed(0)
+    network = torch.nn.Linear(8, 3)
+    source = Points(features.astype(np.float32), own, breaks_at)
+    labels = torch.from_numpy(truth[:own].astype(np.int64))
+    method = FixMatch(0.8) if method is None else method
+    found, report = train(
+        network, source, labels, n - own, method, settings, np.random.default_rng(0), **options
+    )
+    return found, report, source
+
+
+def accuracy(network: Any) -> float:
+    features, truth = blobs(200, d=8)
+    with torch.no_grad():
+        guess = network(torch.from_numpy(features.astype(np.float32))).argmax(dim=1).numpy()
+    return float((guess == truth).mean())
+
+
+def test_it_learns() -> None:
+    network, report, _ = run(Settings(steps=80, learning_rate=0.02))
+    assert accuracy(network) > 0.9
+    assert report.used > 0.5
+    assert report.rollbacks == 0
+    assert report.examples == 80 * (30 + 2 * 170)
+
+
+def test_the_rate_ends_where_the_training_ends() -> None:
+    for steps in (2, 7, 400):
+        settings = Settings(steps=steps, learning_rate=0.5, final_rate=0.1)
+        assert settings.rate(0) == 0.5
+        assert settings.rate(steps - 1) == pytest.approx(0.05)
+        rates = [settings.rate(step) for step in range(steps)]
+        assert rates == sorted(rates, reverse=True)
+    assert Settings(steps=1).rate(0) == Settings().learning_rate
+
+
+def test_fewer_items_than_a_batch_train() -> None:
+    for own, n in ((2, 200), (30, 31), (30, 30)):
+        network, report, source = run(
+            Settings(steps=20, batch=64, ratio=7), own=own, n=max(n, 40) if n > 40 else n
+        )
+        assert all(torch.isfinite(p).all() for p in network.parameters())
+        assert report.examples > 0
+        if n == own:
+            assert source.sizes == []
+
+
+@pytest.mark.parametrize(("n", "size"), [(10, 3), (10, 10), (3, 10), (1, 1), (448, 448), (0, 5)])
+def test_batches_go_through_all_items_in_turn(n: int, size: int) -> None:
+    found = list(batches(n, size, 50, np.random.default_rng(0)))
+    assert len(found) == 50
+    assert all(len(b) == min(n, size) == len(set(b.tolist())) for b in found)
+    if n:
+        counts = np.bincount(np.concatenate(found), minlength=n)
+        assert counts.min() >= 50 * min(n, size) // n * 0.5
+        first = np.concatenate(found[: n // size]) if n > size else found[0]
+        assert len(set(first.tolist())) == len(first)
+
+
+def test_the_schedule_and_the_number_of_steps_do_not_depend_on_the_labels() -> None:
+    few, many = (run(Settings(steps=30), own=own)[2].calls for own in (5, 150))
+    assert few == many
+
+
+def test_a_training_that_diverges_goes_back_and_says_so() -> None:
+    with pytest.warns(UserWarning, match="diverged 1 times"):
+        network, report, _ = run(Settings(steps=60, learning_rate=0.02), breaks_at=frozenset({35}))
+    assert report.rollbacks == 1
+    assert report.stopped is None
+    assert accuracy(network) > 0.85
+
+
+def test_a_training_that_keeps_diverging_stops_at_the_last_sound_state() -> None:
+    with pytest.warns(UserWarning, match="stopped at step 30"):
+        network, report, _ = run(
+            Settings(steps=60, learning_rate=0.02), breaks_at=frozenset(range(35, 200))
+        )
+    assert report.rollbacks == 3
+    assert report.stopped == 30
+    assert all(torch.isfinite(p).all() for p in network.parameters())
+    assert accuracy(network) > 0.8
+
+
+def test_a_loss_that_explodes_is_divergence() -> None:
+    with pytest.warns(UserWarning, match="diverged"):
+        _, report, _ = run(Settings(steps=60, learning_rate=1e6, clip=1e9))
+    assert report.rollbacks >= 1
+
+
+def test_pseudo_labels_move_the_weights() -> None:
+    """The published trainer cut the gradient of its pseudo-labels."""
+
+    class Always(PseudoLabel):
+        def targets(self, batch: Any) -> tuple[Any, Any]:
+            targets, weights = super().targets(batch)
+            return targets, torch.ones_like(weights)
+
+    # More than one step: the first one of Adam knows only the sign of the gradient.
+    without = run(Settings(steps=5, weight=0.0, average=0.0), Always())[0].weight
+    beside = run(Settings(steps=5, weight=1.0, average=0.0), Always())[0].weight
+    assert not torch.equal(without, beside)
+
+
+def test_class_weights_and_alignment_change_the_result() -> None:
+    plain = run(Settings(steps=10))[0].weight
+    weighted = run(Settings(steps=10), class_weights=torch.tensor([5.0, 1.0, 1.0]))[0].weight
+    aligned = run(Settings(steps=10, alignment=np.array([0.8, 0.1, 0.1])))[0].weight
+    assert not torch.equal(plain, weighted)
+    assert not torch.equal(plain, aligned)
+
+
+def test_the_average_follows_the_weights() -> None:
+    last = run(Settings(steps=40, average=0.0))[0].weight
+    mean = run(Settings(steps=40, average=0.9))[0].weight
+    assert not torch.equal(last, mean)
+    assert torch.linalg.norm(last - mean) < torch.linalg.norm(last)
+
+
+# -- learners ----------------------------------------------------------------------------------
+
+
+def contract(name: str) -> type[LearnerContract]:
+    options = {"steps": 60, "width": 32, "learning_rate": 0.01}
+    return type(
+        f"Test{name.title().replace('-', '')}",
+        (LearnerContract,),
+        {"learner": get(name), "parameters": options, "kinds": ("multiclass",)},
+    )
+
+
+for _name in NAMES:
+    globals()[contract(_name).__name__] = contract(_name)
+
+
+class TestPropagation(LearnerContract):
+    learner = get("propagation")
+    parameters = {"neighbours": 10}
+    kinds = ("multiclass",)
+
+
+class TestHarmonic(LearnerContract):
+    learner = get("propagation")
+    parameters = {"neighbours": 10, "method": "harmonic", "class_mass": "labels"}
+    kinds = ("multiclass",)
+
+
+def few_labels(seed: int = 0) -> tuple[Training, np.ndarray]:
+    """Two long arcs, two labels each."""
+    rng = np.random.default_rng(seed)
+    angle = rng.uniform(0, np.pi, 300)
+    side = np.repeat([0, 1], 150)
+    x = np.where(side == 0, np.cos(angle), 1 - np.cos(angle))
+    y = np.where(side == 0, np.sin(angle), 0.4 - np.sin(angle))
+    features = np.stack([x, y, np.ones(300)], axis=1) + 0.05 * rng.normal(size=(300, 3))
+    labelled = np.array([0, 75, 150, 225])
+    return Training(features.astype(np.float32), labelled, side[labelled], 2), side
+
+
+def test_propagation_follows_the_shape_of_the_data() -> None:
+    training, side = few_labels()
+    rng = np.random.default_rng(0)
+    for method in ("spreading", "harmonic"):
+        model = make("propagation", {"method": method, "neighbours": 8, "alpha": 0.99}).fit(
+            training, rng
+        )
+        spread = (model.predict_proba(training.features).argmax(axis=1) == side).mean()
+        plain = make("linear").fit(training, rng)
+        straight = (plain.predict_proba(training.features).argmax(axis=1) == side).mean()
+        assert spread > straight + 0.05, (method, spread, straight)
+
+
+def test_parameters_of_both_the_method_and_the_training_are_taken() -> None:
+    learner = make("flexmatch", {"threshold": 0.7, "steps": 11, "width": 0})
+    assert learner.method.threshold == 0.7  # type: ignore[attr-defined]
+    assert learner.settings.steps == 11  # type: ignore[attr-defined]
+    with pytest.raises(BadInput, match="did you mean 'threshold'"):
+        make("flexmatch", {"treshold": 0.7})
+    with pytest.raises(BadInput, match="steps=0"):
+        make("fixmatch", {"steps": 0})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_learner_says_what_happened(name: str) -> None:
+    features, truth = blobs(200, d=8)
+    training = Training(features, np.arange(20), truth[:20], 3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = make(name, {"steps": 20, "width": 16}).fit(training, np.random.default_rng(0))
+    facts = model.facts()
+    assert facts["rollbacks"] == 0
+    assert 0.0 <= facts["used"] <= 1.0
+    assert model.cost.examples == 20 * (20 + 2 * 180)
+
+
+def test_encoded_views_are_used_where_there_are_some() -> None:
+    features, truth = blobs(200, d=8)
+    asked: dict[str, set[int]] = {"weak": set(), "strong": set()}
+
+    def views(which: str) -> Any:
+        def view(positions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+            asked[which] |= set(positions.tolist())
+            return features[positions]
+
+        return view
+
+    training = Training(
+        features, np.arange(20), truth[:20], 3, weak=views("weak"), strong=views("strong")
+    )
+    make("fixmatch", {"steps": 10}).fit(training, np.random.default_rng(0))
+    assert asked["weak"] == set(range(200))
+    assert asked["strong"] == set(range(20, 200))
