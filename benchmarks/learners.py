@@ -20,6 +20,7 @@ import numpy as np
 
 import labeltrain
 from labeltrain import data, encoders
+from labeltrain.encoders.augment import encoded_views
 from labeltrain.kernels.threads import limited_threads
 from labeltrain.learners import Training, make
 from labeltrain.metrics import score
@@ -49,15 +50,21 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     parser.add_argument("--pick", default="random")
     parser.add_argument("--metric", default="accuracy")
+    parser.add_argument("--views", type=int, default=0, help="encoded views of each strength")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, help="a line of JSON for each cell is added here")
     options = parser.parse_args()
     for name in options.data:
         dataset = data.load(name)
         known = np.flatnonzero(dataset.labels >= 0)
-        made = encoders.features(
-            dataset, encoders.make(encoders.default_for(dataset.modality)), positions=known
-        )
+        encoder = encoders.make(encoders.default_for(dataset.modality))
+        made = encoders.features(dataset, encoder, positions=known)
+        views = {
+            strength: encoded_views(
+                dataset, encoder, strength, options.views, 0, positions=known
+            )[0]
+            for strength in ("weak", "strong") if options.views
+        }  # fmt: skip
         shell = replace(
             dataset, items=made.array, modality="features", labels=dataset.labels[known],
             ids=tuple(dataset.ids[i] for i in known), test=None,
@@ -68,7 +75,7 @@ def main() -> None:
             for count in options.labels:
                 found = []
                 for seed in options.seeds:
-                    value, took = one(shell, text, count, seed, options)
+                    value, took = one(shell, views, text, count, seed, options)
                     found.append(value)
                     seconds += took
                 row.append(f"{100 * np.mean(found):5.1f}")
@@ -80,7 +87,14 @@ def main() -> None:
             print("  ".join(row), flush=True)
 
 
-def one(shell: Any, text: str, count: int, seed: int, options: Any) -> tuple[float, float]:
+def drawn(views: np.ndarray) -> Any:
+    """Return what draws one of the views (count, n, d) of each item."""
+    return lambda rows, rng: views[rng.integers(len(views), size=len(rows)), rows]
+
+
+def one(
+    shell: Any, views: Any, text: str, count: int, seed: int, options: Any
+) -> tuple[float, float]:
     """Return the score on the test items, and the seconds of the fit."""
     pool, test = data.split(shell, mode="redraw", test_fraction=0.3, seed=seed)
     features = np.ascontiguousarray(shell.items[pool])
@@ -88,7 +102,10 @@ def one(shell: Any, text: str, count: int, seed: int, options: Any) -> tuple[flo
         picks = labeltrain.select(
             options.pick, embeddings=features, budget=count, seed=seed, kind="none"
         ).positions
-        training = Training(features, picks, shell.labels[pool][picks], len(shell.classes))
+        training = Training(
+            features, picks, shell.labels[pool][picks], len(shell.classes),
+            **{strength: drawn(array[:, pool]) for strength, array in views.items()},
+        )  # fmt: skip
         started = time.perf_counter()
         model = learner_of(text).fit(training, np.random.default_rng(seed))
         seconds = time.perf_counter() - started

@@ -79,7 +79,7 @@ def test_images_keep_their_size(shape: tuple[int, ...], strength: Any) -> None:
     for seed in range(40):
         view = augmented_image(pixels, strength, np.random.default_rng(seed))
         assert view.dtype == np.uint8
-        assert view.shape == (*shape[:2], 3)
+        assert view.shape == shape
 
 
 def test_a_weak_view_is_a_shift() -> None:
@@ -87,7 +87,7 @@ def test_a_weak_view_is_a_shift() -> None:
     pixels[8, 8] = 200
     places = set()
     for seed in range(200):
-        view = augmented_image(pixels, "weak", np.random.default_rng(seed))[:, :, 0]
+        view = augmented_image(pixels, "weak", np.random.default_rng(seed))
         assert (view == 200).sum() == 1
         places.add(tuple(np.argwhere(view == 200)[0].tolist()))
     assert places == {(a, b) for a in range(6, 11) for b in range(6, 11)}

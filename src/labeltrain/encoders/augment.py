@@ -71,11 +71,7 @@ def encoded_views(
     RandAugment: Cubuk, Zoph, Shlens, Le, NeurIPS 2020. Cutout: DeVries, Taylor, 2017. Word dropout:
     Wei, Zou: EDA, EMNLP 2019.
     """
-    if dataset.modality not in ("text", "image"):
-        raise BadInput(
-            f"{dataset.name!r} holds {dataset.modality}: only texts and images have encoded views",
-            "use views made of the features",
-        )
+    refuse_no_views(dataset)
     n = len(dataset) if positions is None else len(positions)
     parts: list[np.ndarray] = []
     seconds, cached = 0.0, True
@@ -91,6 +87,15 @@ def encoded_views(
         seconds += made.seconds
         cached &= made.from_cache
     return np.stack(parts), seconds, cached
+
+
+def refuse_no_views(dataset: Dataset) -> None:
+    """Raise BadInput unless the data set holds texts or images."""
+    if dataset.modality not in ("text", "image"):
+        raise BadInput(
+            f"{dataset.name!r} holds {dataset.modality}: only texts and images have encoded views",
+            "use views made of the features: views.count=0",
+        )
 
 
 class AugmentedItems(Sequence[Any]):
@@ -148,16 +153,17 @@ def augmented_text(text: str, strength: Strength, rng: np.random.Generator) -> s
 
 
 def augmented_image(item: Any, strength: Strength, rng: np.random.Generator) -> np.ndarray:
-    """Return a view of an image, uint8 (H, W, 3).
+    """Return a view of an image, uint8: (H, W) of a grey array, else (H, W, 3).
 
     Weak views are shifted, never mirrored: letters and digits must stay what they are.
     """
+    grey = isinstance(item, np.ndarray) and item.ndim == 2
     image = _shifted(read_image(item), rng)
     if strength == "strong":
         for _ in range(OPERATIONS):
             image = _changed(image, rng)
         image = _with_a_grey_square(image, rng)
-    return np.asarray(image, dtype=np.uint8)
+    return np.asarray(image.convert("L") if grey else image, dtype=np.uint8)
 
 
 def _shifted(image: Any, rng: np.random.Generator) -> Any:

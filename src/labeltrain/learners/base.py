@@ -119,6 +119,8 @@ class Learner(ABC):
         What a strategy can get from its models.
     kinds : frozenset of str
         Data it can learn from: "multiclass", "multilabel".
+    uses_views : bool
+        True when :meth:`fit` reads ``training.weak`` and ``training.strong``.
     """
 
     name: ClassVar[str] = ""
@@ -126,6 +128,7 @@ class Learner(ABC):
     continues: ClassVar[bool] = False
     gives: ClassVar[frozenset[Need]] = frozenset({Need.PROBABILITIES, Need.PREDICT, Need.HIDDEN})
     kinds: ClassVar[frozenset[str]] = frozenset({"multiclass", "multilabel"})
+    uses_views: ClassVar[bool] = False
     model: ClassVar[type[Model]]
 
     def serving(self, needs: frozenset[Need]) -> Learner:

@@ -40,6 +40,8 @@ class Pool:
     kind : {"multiclass", "multilabel"}
     extra : dict of str to array
         Any of ``groups``, ``costs``, ``prior``, ``targets``, ``scores``.
+    views : dict of str to ndarray of float32, shape (count, n, d)
+        Features of augmented items, ``weak`` and ``strong``; may be empty.
     """
 
     features: np.ndarray
@@ -47,6 +49,7 @@ class Pool:
     classes: tuple[str, ...]
     kind: str = "multiclass"
     extra: Mapping[str, Any] = field(default_factory=dict)
+    views: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -314,6 +317,8 @@ class Trajectory:
             len(pool.classes),
             pool.kind,
             rounds[keep],
+            weak=_drawn(pool.views.get("weak")),
+            strong=_drawn(pool.views.get("strong")),
         )
 
     def _learn(self, timing: dict[str, float]) -> dict[str, Any]:
@@ -353,6 +358,13 @@ class Trajectory:
         self._seconds_store = time.perf_counter() - started
         state.apply(event)
         return body
+
+
+def _drawn(views: np.ndarray | None) -> Callable[..., np.ndarray] | None:
+    """Return what draws one of the views (count, n, d) of each item."""
+    if views is None:
+        return None
+    return lambda positions, rng: views[rng.integers(len(views), size=len(positions)), positions]
 
 
 def _plain(answer: Any) -> Any:

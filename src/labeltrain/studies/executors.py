@@ -71,7 +71,7 @@ def _start_worker(
     folder: str,
     epoch: int,
     threads: int,
-    shared: Mapping[int, tuple[Material, str]],
+    shared: Mapping[int, tuple[Material, Mapping[str, str]]],
     modules: Sequence[str],
     parent: int,
 ) -> None:
@@ -84,9 +84,17 @@ def _start_worker(
     _worker["workspace"] = Workspace.join(Path(folder), epoch)
     _worker["threads"] = threads
     _worker["materials"] = {
-        number: replace(material, features=np.load(path, mmap_mode="r", allow_pickle=False))
-        for number, (material, path) in shared.items()
+        number: replace(
+            material,
+            features=_mapped(paths["features"]),
+            views={name: _mapped(path) for name, path in paths.items() if name != "features"},
+        )
+        for number, (material, paths) in shared.items()
     }
+
+
+def _mapped(path: str) -> np.ndarray:
+    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
 
 
 def _work(task: Task) -> None:
@@ -134,9 +142,13 @@ def run_processes(
     with tempfile.TemporaryDirectory(prefix="labeltrain-") as scratch:
         shared = {}
         for number in sorted({task.experiment for task in tasks}):  # finished ones have no material
-            path, material = os.path.join(scratch, f"{number}.npy"), materials[number]
-            np.save(path, material.features, allow_pickle=False)
-            shared[number] = (replace(material, features=np.empty((0, 0), np.float32)), path)
+            material = materials[number]
+            arrays = {"features": material.features, **material.views}
+            paths = {name: os.path.join(scratch, f"{number}-{name}.npy") for name in arrays}
+            for name, path in paths.items():
+                np.save(path, arrays[name], allow_pickle=False)
+            light = replace(material, features=np.empty((0, 0), np.float32), views={})
+            shared[number] = (light, paths)
         with _environment(threads):
             pool = ProcessPoolExecutor(
                 workers,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from labeltrain import data, encoders
 from labeltrain.data.dataset import Dataset, Kind
 from labeltrain.encoders import Features
+from labeltrain.encoders.augment import Strength, encoded_views, refuse_no_views
 from labeltrain.encoders.base import check_modality
 from labeltrain.encoders.registry import fitting
 from labeltrain.errors import BadInput, unknown_name
@@ -41,6 +42,8 @@ class Material:
         Of the same items.
     test : ndarray of int64 or None
         Positions of the data set's own test split.
+    views : dict of str to ndarray of float32, shape (count, n, d)
+        Features of augmented items.
     """
 
     spec: ExperimentSpec
@@ -52,6 +55,7 @@ class Material:
     kind: Kind
     test: np.ndarray | None
     modality: str
+    views: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def split(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Return pool and test positions for a seed."""
@@ -78,6 +82,7 @@ class Material:
             [self.ids[p] for p in pool_rows],
             self.classes,
             self.kind,
+            views={name: np.ascontiguousarray(v[:, pool_rows]) for name, v in self.views.items()},
         )
         oracle = SimulatedOracle(
             self.labels[pool_rows], len(self.classes), noise=spec.oracle.noise, seed=seed
@@ -144,6 +149,12 @@ def refuse_bad_names(study: StudySpec) -> None:
     for spec in study.experiments:
         learner = learners.make(spec.learner, spec.learner_options)
         _refuse_seed_method(spec.seed_set.method)
+        if spec.views.count and not learner.uses_views:
+            using = [n for n in learners.names() if learners.get(n).uses_views]
+            raise BadInput(
+                f"views.count={spec.views.count}, and the learner {spec.learner!r} uses no views",
+                f"leave views out, or use one of: {', '.join(using)}",
+            )
         for one in spec.strategies:
             strategy = strategies.make(one.name, one.parameters)
             gives = learner.serving(strategy.needs).gives
@@ -192,6 +203,8 @@ def prepare(spec: ExperimentSpec, progress: Callable[[int, int], None] | None = 
             f"choose one of: {', '.join(suited)}",
         )
     learners.refuse_kind(spec.learner, dataset.kind)
+    if spec.views.count:
+        refuse_no_views(dataset)
     for one in spec.strategies:
         strategy = strategies.make(one.name, one.parameters)
         learner = learners.make(spec.learner, spec.learner_options)
@@ -224,6 +237,14 @@ def prepare(spec: ExperimentSpec, progress: Callable[[int, int], None] | None = 
             Pool(shell.features[pool_rows], [shell.ids[p] for p in pool_rows], shell.classes)
         )
     made = encoders.features(dataset, encoder, progress=progress)
+    views: dict[str, np.ndarray] = {}
+    strengths: tuple[Strength, ...] = ("weak", "strong") if spec.views.count else ()
+    for strength in strengths:
+        views[strength], seconds, cached = encoded_views(
+            dataset, encoder, strength, spec.views.count, spec.views.seed, positions=rows,
+            progress=progress,
+        )  # fmt: skip
+        made = replace(made, seconds=made.seconds + seconds, from_cache=made.from_cache and cached)
     array = np.ascontiguousarray(made.array[rows], dtype=np.float32)
     material = Material(
         spec,
@@ -235,6 +256,7 @@ def prepare(spec: ExperimentSpec, progress: Callable[[int, int], None] | None = 
         shell.kind,
         test,
         dataset.modality,
+        views,
     )
     return material, made, facts
 

@@ -62,6 +62,15 @@ class OracleSpec(_Strict):
     noise: Number = Field(default=0.0, ge=0.0, le=1.0, description="share of wrong answers")
 
 
+class ViewsSpec(_Strict):
+    """Augmented texts or images, encoded for semi-supervised learners."""
+
+    count: Whole = Field(
+        default=0, ge=0, description="of each item, weak and strong; 0: made of the features"
+    )
+    seed: Whole = Field(default=0, ge=0, description="of the augmentation")
+
+
 class StrategySpec(_Strict):
     """A strategy with its parameters."""
 
@@ -92,6 +101,9 @@ class ExperimentSpec(_Strict):
     learner: str = Field(default="linear", description="labeltrain list learners")
     learner_options: dict[str, Any] = Field(
         default_factory=dict, description="parameters of the learner"
+    )
+    views: ViewsSpec = Field(
+        default=ViewsSpec(), description="encoded views for semi-supervised learners"
     )
     strategies: tuple[StrategySpec, ...] = Field(
         default=(StrategySpec(name="random"), StrategySpec(name="margin")),
@@ -324,7 +336,12 @@ def _readable(error: ValidationError) -> BadInput:
         lines.append(f"{where}={problem.get('input')!r}: {problem['msg']}")
         if problem["type"] == "extra_forbidden":
             name = str(problem["loc"][-1])
-            fields = {*SeedSet.model_fields, *OracleSpec.model_fields, *StrategySpec.model_fields}
+            fields = {
+                *SeedSet.model_fields,
+                *ViewsSpec.model_fields,
+                *OracleSpec.model_fields,
+                *StrategySpec.model_fields,
+            }
             close = nearest(name, fields)
             if close:
                 remedy = f"did you mean {close!r}?"

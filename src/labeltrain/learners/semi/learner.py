@@ -55,8 +55,8 @@ class SemiLearner(Learner):
         ones for each of them.
     learning_rate, weight_decay : float
         AdamW, along a cosine that ends where the training ends.
-    weight : float
-        Of the loss of unlabelled items.
+    weight : float, optional
+        Of the loss of unlabelled items; None: 10 for Mean Teacher, 1 for the others.
     average : float
         Decay of the average of the weights that predicts; 0: the last weights.
     drop : float
@@ -80,6 +80,7 @@ class SemiLearner(Learner):
 
     weighting: ClassVar[type[Weighting]]
     kinds: ClassVar[frozenset[str]] = frozenset({"multiclass"})
+    uses_views: ClassVar[bool] = True
     gives: ClassVar[frozenset[Need]] = frozenset(
         {Need.PROBABILITIES, Need.PREDICT, Need.HIDDEN, Need.HEAD, Need.OUT_OF_FOLD}
     )
@@ -94,7 +95,7 @@ class SemiLearner(Learner):
         ratio: int = 7,
         learning_rate: float = 2e-3,
         weight_decay: float = 1e-2,
-        weight: float = 1.0,
+        weight: float | None = None,
         average: float = 0.98,
         drop: float = 0.5,
         noise: float = 0.0,
@@ -104,6 +105,7 @@ class SemiLearner(Learner):
         **method: Any,
     ) -> None:
         name = self.name
+        weight = self.weighting.weight if weight is None else weight
         for option, value in (("steps", steps), ("batch", batch), ("ratio", ratio)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise BadInput(f"{name}: {option}={value!r}", "give a whole number of 1 or more")

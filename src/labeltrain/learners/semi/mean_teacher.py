@@ -29,6 +29,7 @@ class MeanTeacher(Weighting):
     summary: ClassVar[str] = "strong views agree with a teacher of averaged weights"
     paper: ClassVar[str] = "Tarvainen, Valpola 2017"
     teacher: ClassVar[bool] = True
+    weight: ClassVar[float] = 10.0  # squared distances of probabilities are small
 
     def __init__(self, ramp: float = 0.4) -> None:
         check_share(self.name, ramp=ramp)

@@ -44,6 +44,8 @@ class Weighting(ABC):
         Targets come from the averaged weights.
     alignment : {"none", "uniform", "labels"}
         What predictions are aligned with unless told otherwise.
+    weight : float
+        Of the loss of unlabelled items unless told otherwise.
     """
 
     name: ClassVar[str] = ""
@@ -52,6 +54,7 @@ class Weighting(ABC):
     trains_weak: ClassVar[bool] = False
     teacher: ClassVar[bool] = False
     alignment: ClassVar[str] = "none"
+    weight: ClassVar[float] = 1.0
 
     def begin(self, classes: int, unlabelled: int, device: Any) -> None:  # noqa: B027
         """Forget everything: a training begins.
