@@ -1,9 +1,9 @@
-"""How long one round of the linear learner takes, and how long `labeltrain --help`.
+"""How long one round of a learner takes, and how long `labeltrain --help`.
 
 Fit on about 1,000 labels, predict a pool of 11,293 x 384 with 20 classes, select by margin,
 commit: 20 Newsgroups with MiniLM features. Prints the median of each part.
 
-    python benchmarks/round_speed.py [--synthetic]
+    python benchmarks/round_speed.py [--learner flexmatch] [--synthetic]
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--synthetic", action="store_true")
+    parser.add_argument("--learner", default="linear")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
 
@@ -61,7 +62,7 @@ def main() -> None:
         with workspace:
             trajectory = Trajectory(
                 pool,
-                make("linear"),
+                make(options.learner),
                 Margin(),
                 SimulatedOracle(y, 20),
                 Evaluator(X_test, y_test, y, 20),
@@ -75,7 +76,10 @@ def main() -> None:
                 total = time.perf_counter() - started
                 if body["round"] > 0:
                     rows.append({**body["seconds"], "round": total, "labels": body["labels"]})
-    print(f"{source}: pool {X.shape}, 20 classes, {options.threads} thread(s), {len(rows)} rounds")
+    print(
+        f"{source}: pool {X.shape}, 20 classes, {options.learner}, "
+        f"{options.threads} thread(s), {len(rows)} rounds"
+    )
     print(f"labels {rows[0]['labels']:.0f} to {rows[-1]['labels']:.0f}; median seconds:")
     for name in ("train", "select", "evaluate", "store", "round"):
         print(f"  {name:9}{statistics.median(r[name] for r in rows):8.4f}")

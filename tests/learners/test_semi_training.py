@@ -265,3 +265,52 @@ def test_encoded_views_are_used_where_there_are_some() -> None:
     make("fixmatch", {"steps": 10}).fit(training, np.random.default_rng(0))
     assert asked["weak"] == set(range(200))
     assert asked["strong"] == set(range(20, 200))
+
+
+def test_predictions_of_a_row_do_not_depend_on_the_others() -> None:
+    training, _ = few_labels()
+    model = make("propagation").fit(training, np.random.default_rng(0))
+    new = training.features + np.float32(0.01)
+    both = np.concatenate([training.features, new])
+    together = model.predict_proba(both)
+    for rows in (slice(0, 300), slice(300, 600), slice(5, 6), slice(290, 310), slice(0, 0)):
+        np.testing.assert_array_equal(model.predict_proba(both[rows]), together[rows])
+    np.testing.assert_array_equal(model.predict_proba(both), together)
+    np.testing.assert_allclose(together.sum(axis=1), 1.0)
+
+
+def test_equal_items_are_one_and_take_no_neighbours_away() -> None:
+    training, _ = few_labels()
+    once = make("propagation").fit(training, np.random.default_rng(0))
+    copies = np.concatenate([training.features, np.repeat(training.features[10:11], 100, axis=0)])
+    more = Training(copies, training.labelled, training.labels, 2)
+    found = make("propagation").fit(more, np.random.default_rng(0)).predict_proba(copies)
+    np.testing.assert_allclose(found[:300], once.predict_proba(training.features), rtol=1e-9)
+    assert (found[300:] == found[10]).all()
+
+
+def test_new_items_take_the_weighted_mean_of_their_neighbours() -> None:
+    training, _ = few_labels()
+    model = make("propagation", {"neighbours": 5}).fit(training, np.random.default_rng(0))
+    arrays = model.arrays()
+    row = np.array([[0.3, 0.7, 1.0]], dtype=np.float32)
+    unit = row[0].astype(np.float64) / np.linalg.norm(row)
+    distance = np.linalg.norm(arrays["points"] - unit, axis=1)
+    nearest = np.argsort(distance)[:5]
+    own = distance[nearest].mean()
+    weights = np.exp(-(distance[nearest] ** 2) / (own * arrays["scales"][nearest]))
+    expected = weights @ arrays["probabilities"][nearest] / weights.sum()
+    np.testing.assert_allclose(model.predict_proba(row)[0], expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("mass", "share"), [("labels", [0.4, 0.6]), ("uniform", [0.5, 0.5])])
+def test_class_mass_moves_the_shares(mass: str, share: list[float]) -> None:
+    training, _ = few_labels()
+    labelled = np.array([0, 150, 225])
+    uneven = Training(training.features, labelled, np.array([0, 1, 1]), 2)
+    shares = [
+        make("propagation", {"class_mass": m}).fit(uneven, np.random.default_rng(0))
+        .predict_proba(training.features).mean(axis=0)
+        for m in ("none", mass)
+    ]  # fmt: skip
+    assert np.abs(shares[1] - share).max() <= np.abs(shares[0] - share).max() + 1e-9

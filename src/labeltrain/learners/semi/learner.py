@@ -60,7 +60,7 @@ class SemiLearner(Learner):
     average : float
         Decay of the average of the weights that predicts; 0: the last weights.
     drop : float
-        Share of the features that a strong view is without, where no views were encoded.
+        Share of the features that a strong view is without, encoded or not.
     noise : float
         Deviation of the noise that a strong view has, in deviations of the features.
     alignment : {"auto", "none", "uniform", "labels"}
