@@ -52,3 +52,12 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+
+def take(items: Any, positions: np.ndarray) -> Any:
+    """Return the items at `positions`, in the form they had."""
+    if isinstance(items, np.ndarray):
+        return items[positions]
+    if hasattr(items, "take"):
+        return items.take(positions)
+    return [items[i] for i in positions.tolist()]

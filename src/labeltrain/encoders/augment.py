@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from labeltrain.data import Dataset, read_image
+from labeltrain.data import Dataset, read_image, take
 from labeltrain.encoders.base import Encoder
-from labeltrain.encoders.cache import features, take
+from labeltrain.encoders.cache import features
 from labeltrain.errors import BadInput
 from labeltrain.rng import stream
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from labeltrain.assets import cache_dir, write_atomically
-from labeltrain.data import Dataset
+from labeltrain.data import Dataset, take
 from labeltrain.data.checks import some
 from labeltrain.encoders.base import Encoder, check_modality
 from labeltrain.encoders.registry import fitting
@@ -119,15 +119,6 @@ def features(
     array = np.concatenate(parts)
     whole_key = sha256("".join(keys).encode()).hexdigest()
     return Features(array, time.perf_counter() - started, encoded == 0, whole_key)
-
-
-def take(items: Any, positions: np.ndarray) -> Any:
-    """Return the items at `positions`, in the form they had."""
-    if isinstance(items, np.ndarray):
-        return items[positions]
-    if hasattr(items, "take"):
-        return items.take(positions)
-    return [items[i] for i in positions.tolist()]
 
 
 def _key(identity: str, contents: Sequence[bytes]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -39,6 +39,8 @@ class Training:
         The round in which each item was labelled.
     usable : ndarray of bool, shape (n,), optional
         Which items may be used without their label; audit items may not. All by default.
+    items : sequence of length n, optional
+        The items themselves, for learners that read them: texts, images.
     weak, strong : callable, optional
         Augmented views: positions -> features, for semi-supervised learners.
     """
@@ -50,6 +52,7 @@ class Training:
     kind: str = "multiclass"
     rounds: np.ndarray | None = None
     usable: np.ndarray | None = None
+    items: Any = None
     weak: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None
     strong: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None
 
@@ -119,6 +122,10 @@ class Learner(ABC):
         What a strategy can get from its models.
     kinds : frozenset of str
         Data it can learn from: "multiclass", "multilabel".
+    reads : {"features", "items"}
+        What :meth:`fit` and its models read; items are handed to ``predict_proba`` as a sequence.
+    modalities : frozenset of str
+        Kinds of items that a learner that reads items can take.
     uses_views : bool
         True when :meth:`fit` reads ``training.weak`` and ``training.strong``.
     """
@@ -129,6 +136,8 @@ class Learner(ABC):
     gives: ClassVar[frozenset[Need]] = frozenset({Need.PROBABILITIES, Need.PREDICT, Need.HIDDEN})
     kinds: ClassVar[frozenset[str]] = frozenset({"multiclass", "multilabel"})
     uses_views: ClassVar[bool] = False
+    reads: ClassVar[Literal["features", "items"]] = "features"
+    modalities: ClassVar[frozenset[str]] = frozenset({"text", "image", "table", "features"})
     model: ClassVar[type[Model]]
 
     def serving(self, needs: frozenset[Need]) -> Learner:

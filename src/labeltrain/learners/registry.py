@@ -26,6 +26,7 @@ from labeltrain.learners.semi.pseudo_label import PseudoLabel
 from labeltrain.learners.semi.softmatch import SoftMatch
 from labeltrain.learners.semi.uda import UDA
 from labeltrain.learners.semi.weighting import Weighting
+from labeltrain.learners.tfidf import Tfidf, TfidfModel
 
 METHODS: tuple[type[Weighting], ...] = (
     PseudoLabel,
@@ -36,10 +37,11 @@ METHODS: tuple[type[Weighting], ...] = (
     UDA,
     MeanTeacher,
 )
-_OWN: tuple[type[Learner], ...] = (Linear, MLP, Propagation, *map(on_features, METHODS))
+_OWN: tuple[type[Learner], ...] = (Linear, MLP, Tfidf, Propagation, *map(on_features, METHODS))
 _LEARNERS: dict[str, type[Learner]] = {cls.name: cls for cls in _OWN}
 _MODELS: dict[str, type[Model]] = {
-    cls.name: cls for cls in (PriorModel, LinearModel, MLPModel, SemiModel, PropagationModel)
+    cls.name: cls
+    for cls in (PriorModel, LinearModel, MLPModel, SemiModel, PropagationModel, TfidfModel)
 }
 
 
@@ -129,6 +131,21 @@ def refuse_kind(name: str, kind: str) -> None:
         )
 
 
+def refuse_modality(name: str, modality: str) -> None:
+    """Raise when the learner of that name reads items, and not such ones.
+
+    Raises
+    ------
+    BadInput
+    """
+    cls = get(name)
+    if cls.reads == "items" and modality not in cls.modalities:
+        raise BadInput(
+            f"the learner {name!r} reads {' or '.join(sorted(cls.modalities))}, not {modality}",
+            "use a learner that reads features, such as linear",
+        )
+
+
 def describe() -> list[dict[str, Any]]:
     """Return name, summary and abilities of every learner."""
     return [
@@ -138,6 +155,7 @@ def describe() -> list[dict[str, Any]]:
             "continues": cls.continues,
             "gives": sorted(cls.gives),
             "kinds": sorted(cls.kinds),
+            "reads": cls.reads,
         }
         for name, cls in sorted(_LEARNERS.items())
     ]

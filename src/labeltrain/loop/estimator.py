@@ -242,6 +242,8 @@ class EstimatorPool:
 class _Clones:
     """Fits clones of the pool's estimator; its features are row numbers of the labelled rows."""
 
+    reads = "features"
+
     pool: EstimatorPool
 
     def fit(self, training: Training, rng: np.random.Generator) -> Any:

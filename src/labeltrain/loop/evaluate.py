@@ -21,6 +21,8 @@ class Evaluator:
         Clean labels of the whole pool, for pool accuracy.
     classes : int
     kind : {"multiclass", "multilabel"}
+    test_items : sequence of length t, optional
+        The test items themselves; models that read items are scored on them.
     """
 
     def __init__(
@@ -30,8 +32,10 @@ class Evaluator:
         pool_labels: np.ndarray,
         classes: int,
         kind: str = "multiclass",
+        test_items: Any = None,
     ) -> None:
         self._features = test_features
+        self._items = test_items
         self.__test = np.asarray(test_labels, dtype=np.int64)
         self.__pool = np.asarray(pool_labels, dtype=np.int64)
         self._classes = classes
@@ -39,7 +43,8 @@ class Evaluator:
 
     def score(self, model: Model, pool_probabilities: np.ndarray) -> dict[str, Any]:
         """Return ``scores`` (name to float) and ``recall`` (list over classes; None if absent)."""
-        probabilities = model.predict_proba(self._features)
+        inputs = self._features if self._items is None else self._items
+        probabilities = model.predict_proba(inputs)
         scores = score(probabilities, self.__test, kind=self._kind)
         if self._kind == "multilabel":
             guess = pool_probabilities >= 0.5

@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 
+from labeltrain.data import take
 from labeltrain.learners.base import Learner, Training
 
 FOLDS = 5
@@ -36,5 +37,7 @@ def out_of_fold(learner: Learner, training: Training, rng: np.random.Generator) 
             rounds=None if training.rounds is None else training.rounds[keep],
         )
         model = learner.fit(part, rng)
-        result[~keep] = model.predict_proba(training.features[training.labelled[~keep]])
+        held_out = training.labelled[~keep]
+        inputs = training.features if learner.reads == "features" else training.items
+        result[~keep] = model.predict_proba(take(inputs, held_out))
     return result

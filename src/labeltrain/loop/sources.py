@@ -14,7 +14,7 @@ from labeltrain.strategies.base import Need
 def model_sources(
     learner: Learner,
     model: Model,
-    features: np.ndarray,
+    features: Any,
     probabilities: np.ndarray | Callable[[], np.ndarray],
     out_of_fold: Callable[[], np.ndarray],
 ) -> dict[str, Any]:

@@ -42,6 +42,8 @@ class Pool:
         Any of ``groups``, ``costs``, ``prior``, ``targets``, ``scores``.
     views : dict of str to ndarray of float32, shape (count, n, d)
         Features of augmented items, ``weak`` and ``strong``; may be empty.
+    items : sequence of length n, optional
+        The items themselves, for learners that read them.
     """
 
     features: np.ndarray
@@ -50,6 +52,7 @@ class Pool:
     kind: str = "multiclass"
     extra: Mapping[str, Any] = field(default_factory=dict)
     views: Mapping[str, np.ndarray] = field(default_factory=dict)
+    items: Any = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -253,7 +256,7 @@ class Trajectory:
             sources |= model_sources(
                 learner,
                 self._current_model(),
-                pool.features,
+                self._inputs,
                 self._pool_probabilities(),
                 lambda: out_of_fold(learner, training, rng),
             )
@@ -290,9 +293,14 @@ class Trajectory:
             raise BadInput("no round was scored yet", "run a round first")
         return model
 
+    @property
+    def _inputs(self) -> Any:
+        """What the model predicts from: features or items of the whole pool."""
+        return self.pool.features if self.learner.reads == "features" else self.pool.items
+
     def _pool_probabilities(self) -> np.ndarray:
         if self._probabilities is None:
-            found = self._current_model().predict_proba(self.pool.features)
+            found = self._current_model().predict_proba(self._inputs)
             wrong = np.flatnonzero(~np.isfinite(found).all(axis=1))
             if len(wrong):
                 raise BrokenContract(
@@ -317,6 +325,7 @@ class Trajectory:
             len(pool.classes),
             pool.kind,
             rounds[keep],
+            items=pool.items,
             weak=_drawn(pool.views.get("weak")),
             strong=_drawn(pool.views.get("strong")),
         )

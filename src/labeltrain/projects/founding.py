@@ -57,6 +57,11 @@ def found(
     _refuse_taken(folder)
     audit.check_share(audit_share)
     trained_by = learners.make(learner, learner_options)
+    if trained_by.reads == "items":
+        raise BadInput(
+            f"the learner {learner!r} reads items, and a project's model reads features",
+            "use a learner that reads features, such as linear; studies take this one",
+        )
     _refuse_unmet(strategy if strategy != "auto" else default_for(0), trained_by)
     if isinstance(source, Dataset):
         dataset, origin = _checked(source), None

@@ -44,6 +44,8 @@ class Material:
         Positions of the data set's own test split.
     views : dict of str to ndarray of float32, shape (count, n, d)
         Features of augmented items.
+    items : sequence of length n, or None
+        The items themselves, where the learner reads them.
     """
 
     spec: ExperimentSpec
@@ -56,6 +58,7 @@ class Material:
     test: np.ndarray | None
     modality: str
     views: Mapping[str, np.ndarray] = field(default_factory=dict)
+    items: Any = None
 
     def split(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Return pool and test positions for a seed."""
@@ -82,6 +85,7 @@ class Material:
             [self.ids[p] for p in pool_rows],
             self.classes,
             self.kind,
+            items=None if self.items is None else data.take(self.items, pool_rows),
             views={name: np.ascontiguousarray(v[:, pool_rows]) for name, v in self.views.items()},
         )
         oracle = SimulatedOracle(
@@ -93,6 +97,7 @@ class Material:
             self.labels[pool_rows],
             len(self.classes),
             self.kind,
+            None if self.items is None else data.take(self.items, test_rows),
         )
         return Trajectory(
             pool,
@@ -203,6 +208,7 @@ def prepare(spec: ExperimentSpec, progress: Callable[[int, int], None] | None = 
             f"choose one of: {', '.join(suited)}",
         )
     learners.refuse_kind(spec.learner, dataset.kind)
+    learners.refuse_modality(spec.learner, dataset.modality)
     if spec.views.count:
         refuse_no_views(dataset)
     for one in spec.strategies:
@@ -257,6 +263,7 @@ def prepare(spec: ExperimentSpec, progress: Callable[[int, int], None] | None = 
         test,
         dataset.modality,
         views,
+        None if learners.get(spec.learner).reads == "features" else data.take(dataset.items, rows),
     )
     return material, made, facts
 

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from labeltrain.data import take
 from labeltrain.encoders.base import Encoder
-from labeltrain.encoders.cache import take
 
 
 class EncoderContract:

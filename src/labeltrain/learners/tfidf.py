@@ -1,0 +1,185 @@
+"""TF-IDF with logistic regression: texts from scratch, without any pretrained model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from labeltrain.data import take
+from labeltrain.errors import BadInput
+from labeltrain.learners.base import Cost, Learner, Model, PriorModel, Training
+from labeltrain.needs import Need
+
+
+class TfidfModel(Model):
+    """A vocabulary with inverse document frequencies, and a linear map of them."""
+
+    name: ClassVar[str] = "tfidf"
+
+    def __init__(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
+        self._arrays = dict(arrays)
+        self._facts = dict(facts)
+
+    def predict_proba(self, features: Any) -> np.ndarray:
+        """Return class probabilities, float64 (k, C), of k texts.
+
+        A class without a label shares the chance 1/(m+1) that the next of m labels is new.
+        """
+        a = self._arrays
+        seen = a["seen"].astype(bool)
+        result = np.zeros((len(features), len(seen)))
+        if len(features):
+            rows = _vectoriser(self._facts["terms"], a["idf"]).transform(list(features))
+            logits = rows @ a["weights"][seen].T.astype(np.float64) + a["bias"][seen]
+            logits -= logits.max(axis=1, keepdims=True)
+            odds = np.exp(logits)
+            result[:, seen] = odds / odds.sum(axis=1, keepdims=True)
+        new = int((~seen).sum())
+        if new:
+            chance = 1.0 / (self._facts["labels"] + 1.0)
+            result[:, seen] *= 1.0 - chance
+            result[:, ~seen] = chance / new
+        return result
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return frequencies, weights, bias, and which classes were seen."""
+        return dict(self._arrays)
+
+    def facts(self) -> dict[str, Any]:
+        """Return the terms and the number of labels."""
+        return dict(self._facts)
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> TfidfModel:
+        """Rebuild the model."""
+        return cls(arrays, facts)
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """The texts of a pool as vectors: the same in every round."""
+
+    items: Any
+    usable: np.ndarray | None
+    terms: list[str]
+    idf: np.ndarray
+
+    def is_of(self, training: Training) -> bool:
+        mine, theirs = self.usable, training.usable
+        if self.items is not training.items or (mine is None) != (theirs is None):
+            return False
+        return mine is None or theirs is None or np.array_equal(mine, theirs)
+
+
+class Tfidf(Learner):
+    """Logistic regression on TF-IDF vectors of the texts: the from-scratch counterpart.
+
+    Words of two letters or more, lower-cased; ``(1 + log tf) idf``, rows of length 1. Vocabulary
+    and idf come from all texts of the pool, labelled or not.
+
+    Parameters
+    ----------
+    strength : float
+        scikit-learn's ``C``.
+    rarest : int
+        A word must be in so many texts of the pool.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from labeltrain.learners import Training, make
+    >>> texts = ["a goal and a cup", "shares and a bank", "the cup was won", "the bank lost"]
+    >>> training = Training(
+    ...     np.zeros((4, 1)), np.array([0, 1]), np.array([0, 1]), classes=2, items=texts
+    ... )
+    >>> model = make("tfidf", {"rarest": 1}).fit(training, np.random.default_rng(0))
+    >>> model.predict_proba(texts).argmax(axis=1).tolist()
+    [0, 1, 0, 1]
+    """
+
+    name: ClassVar[str] = "tfidf"
+    summary: ClassVar[str] = "logistic regression on TF-IDF of texts; no pretrained model"
+    gives: ClassVar[frozenset[Need]] = frozenset({Need.PROBABILITIES, Need.OUT_OF_FOLD})
+    kinds: ClassVar[frozenset[str]] = frozenset({"multiclass"})
+    reads = "items"
+    modalities: ClassVar[frozenset[str]] = frozenset({"text"})
+    model: ClassVar[type[Model]] = TfidfModel
+
+    def __init__(self, strength: float = 30.0, rarest: int = 2) -> None:
+        if not isinstance(strength, int | float) or not 0.0 < strength < float("inf"):
+            raise BadInput(f"strength={strength!r} is not a positive number", "such as 30")
+        if isinstance(rarest, bool) or not isinstance(rarest, int) or rarest < 1:
+            raise BadInput(f"rarest={rarest!r} is no number of texts", "such as 2")
+        self.strength = float(strength)
+        self.rarest = rarest
+        self._pool: _Pool | None = None
+
+    def fit(
+        self, training: Training, rng: np.random.Generator, previous: Model | None = None
+    ) -> Model:
+        """Return a model of the labels so far; draws nothing from `rng`.
+
+        Raises
+        ------
+        BadInput
+            No texts, or no word that is in enough of them.
+        """
+        from sklearn.linear_model import LogisticRegression
+
+        started = time.perf_counter()
+        if training.items is None:
+            raise BadInput("the learner 'tfidf' reads texts, and there are none", "give texts")
+        seen = np.bincount(training.labels, minlength=training.classes) > 0
+        if seen.sum() < 2:
+            return PriorModel(training.prior(), training.features.shape[1])
+        pool = self._pool_of(training)
+        rows = _vectoriser(pool.terms, pool.idf).transform(take(training.items, training.labelled))
+        fitted = LogisticRegression(C=self.strength, max_iter=1000).fit(rows, training.labels)
+        weights = np.zeros((training.classes, len(pool.terms)), dtype=np.float32)
+        bias = np.zeros(training.classes)
+        if seen.sum() == 2:  # one row of two classes: its sign says which
+            second = fitted.classes_[1]
+            weights[second], bias[second] = fitted.coef_[0], fitted.intercept_[0]
+        else:
+            weights[fitted.classes_], bias[fitted.classes_] = fitted.coef_, fitted.intercept_
+        model = TfidfModel(
+            {"idf": pool.idf, "weights": weights, "bias": bias, "seen": seen},
+            {"terms": pool.terms, "labels": len(training.labels)},
+        )
+        iterations = int(np.max(fitted.n_iter_))
+        model.cost = Cost(len(training.labels) * iterations, time.perf_counter() - started)
+        return model
+
+    def _pool_of(self, training: Training) -> _Pool:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        if self._pool is not None and self._pool.is_of(training):
+            return self._pool
+        usable = training.usable
+        everything = np.arange(len(training.features))
+        texts = take(training.items, everything if usable is None else np.flatnonzero(usable))
+        vectoriser = TfidfVectorizer(sublinear_tf=True, min_df=min(self.rarest, len(texts)))
+        try:
+            vectoriser.fit(texts)
+        except ValueError as error:
+            raise BadInput(
+                f"no word is in {self.rarest} of the texts ({error})", "lower `rarest`"
+            ) from error
+        terms = vectoriser.get_feature_names_out().tolist()
+        held = None if usable is None else usable.copy()
+        self._pool = _Pool(training.items, held, terms, vectoriser.idf_.astype(np.float64))
+        return self._pool
+
+
+def _vectoriser(terms: Sequence[str], idf: np.ndarray) -> Any:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    vectoriser = TfidfVectorizer(
+        sublinear_tf=True, vocabulary={term: place for place, term in enumerate(terms)}
+    )
+    vectoriser.idf_ = idf
+    return vectoriser
