@@ -69,13 +69,14 @@ def main() -> None:
             dataset, items=made.array, modality="features", labels=dataset.labels[known],
             ids=tuple(dataset.ids[i] for i in known), test=None,
         )  # fmt: skip
+        texts = data.take(dataset.items, known) if dataset.modality == "text" else None
         for text in options.learners:
             row = [f"{name:14s} {text:60s}"]
             seconds = 0.0
             for count in options.labels:
                 found = []
                 for seed in options.seeds:
-                    value, took = one(shell, views, text, count, seed, options)
+                    value, took = one(shell, views, texts, text, count, seed, options)
                     found.append(value)
                     seconds += took
                 row.append(f"{100 * np.mean(found):5.1f}")
@@ -93,7 +94,7 @@ def drawn(views: np.ndarray) -> Any:
 
 
 def one(
-    shell: Any, views: Any, text: str, count: int, seed: int, options: Any
+    shell: Any, views: Any, items: Any, text: str, count: int, seed: int, options: Any
 ) -> tuple[float, float]:
     """Return the score on the test items, and the seconds of the fit."""
     pool, test = data.split(shell, mode="redraw", test_fraction=0.3, seed=seed)
@@ -104,12 +105,17 @@ def one(
         ).positions
         training = Training(
             features, picks, shell.labels[pool][picks], len(shell.classes),
+            items=None if items is None else data.take(items, pool),
             **{strength: drawn(array[:, pool]) for strength, array in views.items()},
         )  # fmt: skip
         started = time.perf_counter()
-        model = learner_of(text).fit(training, np.random.default_rng(seed))
+        learner = learner_of(text)
+        model = learner.fit(training, np.random.default_rng(seed))
         seconds = time.perf_counter() - started
-        found = score(model.predict_proba(shell.items[test]), shell.labels[test], kind=shell.kind)
+        inputs = shell.items if learner.reads == "features" else items
+        found = score(
+            model.predict_proba(data.take(inputs, test)), shell.labels[test], kind=shell.kind
+        )
     return float(found[options.metric]), seconds
 
 

@@ -109,9 +109,9 @@ class Tfidf(Learner):
     modalities: ClassVar[frozenset[str]] = frozenset({"text"})
     model: ClassVar[type[Model]] = TfidfModel
 
-    def __init__(self, strength: float = 30.0, rarest: int = 2) -> None:
+    def __init__(self, strength: float = 3000.0, rarest: int = 2) -> None:
         if not isinstance(strength, int | float) or not 0.0 < strength < float("inf"):
-            raise BadInput(f"strength={strength!r} is not a positive number", "such as 30")
+            raise BadInput(f"strength={strength!r} is not a positive number", "such as 3000")
         if isinstance(rarest, bool) or not isinstance(rarest, int) or rarest < 1:
             raise BadInput(f"rarest={rarest!r} is no number of texts", "such as 2")
         self.strength = float(strength)
