@@ -23,6 +23,7 @@ from labeltrain import data, encoders
 from labeltrain.encoders.augment import encoded_views
 from labeltrain.kernels.threads import limited_threads
 from labeltrain.learners import Training, make
+from labeltrain.learners.base import drawn
 from labeltrain.metrics import score
 
 SEEDS = (1000, 1001, 1002)
@@ -86,11 +87,6 @@ def main() -> None:
                         file.write(json.dumps(cell) + "\n")
             row.append(f"{seconds / len(options.labels) / len(options.seeds):6.2f} s")
             print("  ".join(row), flush=True)
-
-
-def drawn(views: np.ndarray) -> Any:
-    """Return what draws one of the views (count, n, d) of each item."""
-    return lambda rows, rng: views[rng.integers(len(views), size=len(rows)), rows]
 
 
 def one(

@@ -107,8 +107,8 @@ def greedy_coverage(
 class _Columns:
     """Exact similarities of candidates to the items that they cover better than all picks.
 
-    Coverage only rises, so what was left out is never needed again: ties, which are measured turn
-    after turn, are measured once.
+    Coverage only rises, so what was left out is never needed again: while there is room, ties are
+    measured once instead of turn after turn.
     """
 
     def __init__(self, memory: int) -> None:

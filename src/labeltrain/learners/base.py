@@ -73,6 +73,15 @@ class Training:
         return counts / counts.sum()
 
 
+def drawn(
+    views: np.ndarray | None,
+) -> Callable[[np.ndarray, np.random.Generator], np.ndarray] | None:
+    """Return what draws one of the views (count, n, d) of each item, for :class:`Training`."""
+    if views is None:
+        return None
+    return lambda positions, rng: views[rng.integers(len(views), size=len(positions)), positions]
+
+
 class Model(ABC):
     """A fitted model."""
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from labeltrain.encoders.base import choose_device
 from labeltrain.errors import BadInput, missing_extra
 from labeltrain.kernels.threads import torch_threads
 from labeltrain.learners.base import Cost, Learner, Model, PriorModel, Training
@@ -154,9 +155,7 @@ class MLP(Learner):
             import torch
         except ImportError as error:
             raise missing_extra("torch", "torch", "the learner 'mlp'") from error
-        device = self.device
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = choose_device(self.device, torch)
         known = training.features if training.usable is None else training.features[training.usable]
         mean = known.mean(axis=0)
         deviation = known.std(axis=0)

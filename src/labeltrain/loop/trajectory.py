@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from labeltrain.errors import BadInput, BrokenContract, StoreMissing
-from labeltrain.learners.base import Learner, Model, Training
+from labeltrain.learners.base import Learner, Model, Training, drawn
 from labeltrain.loop.budget import affordable, purchasable, within
 from labeltrain.loop.checks import checked, refuse_unmet_needs
 from labeltrain.loop.evaluate import Evaluator
@@ -326,8 +326,8 @@ class Trajectory:
             pool.kind,
             rounds[keep],
             items=pool.items,
-            weak=_drawn(pool.views.get("weak")),
-            strong=_drawn(pool.views.get("strong")),
+            weak=drawn(pool.views.get("weak")),
+            strong=drawn(pool.views.get("strong")),
         )
 
     def _learn(self, timing: dict[str, float]) -> dict[str, Any]:
@@ -367,13 +367,6 @@ class Trajectory:
         self._seconds_store = time.perf_counter() - started
         state.apply(event)
         return body
-
-
-def _drawn(views: np.ndarray | None) -> Callable[..., np.ndarray] | None:
-    """Return what draws one of the views (count, n, d) of each item."""
-    if views is None:
-        return None
-    return lambda positions, rng: views[rng.integers(len(views), size=len(positions)), positions]
 
 
 def _plain(answer: Any) -> Any:

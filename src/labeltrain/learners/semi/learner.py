@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from labeltrain.encoders.base import choose_device
 from labeltrain.errors import BadInput, missing_extra
 from labeltrain.kernels.threads import torch_threads
 from labeltrain.learners.base import Cost, Learner, Model, PriorModel, Training
@@ -158,9 +159,7 @@ class SemiLearner(Learner):
             import torch
         except ImportError as error:
             raise missing_extra("torch", "torch", f"the learner {self.name!r}") from error
-        device = self.device
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = choose_device(self.device, torch)
         counts = np.bincount(training.labels, minlength=training.classes)
         seen = counts > 0
         code = np.cumsum(seen) - 1  # class -> column
