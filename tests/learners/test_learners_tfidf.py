@@ -77,10 +77,3 @@ def test_what_it_cannot_read_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(BadInput, match="lower `rarest`"):
         make("tfidf").fit(lonely, np.random.default_rng(0))
-
-
-def test_a_project_refuses_it(tmp_path: Path) -> None:
-    path = tmp_path / "texts.csv"
-    path.write_text("text\none\ntwo\n")
-    with pytest.raises(BadInput, match="reads items, and a project's model reads features"):
-        labeltrain.Project.new(tmp_path / "p", str(path), classes=["a", "b"], learner="tfidf")

@@ -12,13 +12,14 @@ import torch
 
 from labeltrain.errors import BadInput
 from labeltrain.learners import Training, make
-from labeltrain.learners.registry import METHODS, get
+from labeltrain.learners.registry import get
 from labeltrain.learners.semi.fixmatch import FixMatch
+from labeltrain.learners.semi.methods import METHODS
 from labeltrain.learners.semi.pseudo_label import PseudoLabel
 from labeltrain.learners.semi.training import Settings, batches, train
 from labeltrain.testing import LearnerContract, blobs
 
-NAMES = [method.name for method in METHODS]
+NAMES = list(METHODS)
 
 
 class Points:

@@ -62,14 +62,18 @@ def numbers(results: Results) -> dict[str, Any]:
                 "notes": summary.notes,
             }
         )
-    return {"complete": results.complete, "experiments": experiments}
+    costs = [
+        {**asdict(x), "ratio": x.ratio, "ratio_from_cache": x.ratio_from_cache}
+        for x in results.costs
+    ]
+    return {"complete": results.complete, "experiments": experiments, "costs": costs}
 
 
 def print_summary(results: Results) -> None:
     """Print the label savings of every experiment."""
     from labeltrain.cli.output import as_table
     from labeltrain.report import summarise, table
-    from labeltrain.report.words import headline
+    from labeltrain.report.words import cost_sentence, headline
 
     rows = table(results)
     for experiment in results.experiments:
@@ -79,7 +83,11 @@ def print_summary(results: Results) -> None:
         for fact in ("left out", "without a label"):
             if fact in experiment.facts:
                 typer.echo(f"{fact}: {experiment.facts[fact]}")
+    several = len(results.experiments) > 1
     for summary in summarise(results):
-        typer.echo(f"\n{headline(summary)}")
+        name = f"{summary.experiment.name}: " if several else ""
+        typer.echo(f"\n{name}{headline(summary)}")
+    for ledger in results.costs:
+        typer.echo(f"\n{ledger.experiment}, {cost_sentence(ledger)}.")
     if not results.complete:
         typer.echo("\nPartial: the study is not finished; run it again to go on.")

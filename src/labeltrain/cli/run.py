@@ -30,6 +30,16 @@ def run(
         str | None, typer.Option(help="labeltrain list encoders; hf:NAME or a path also work.")
     ] = None,
     learner: Annotated[str | None, typer.Option(help="labeltrain list learners.")] = None,
+    final: Annotated[
+        str | None,
+        typer.Option(
+            help="An expensive learner, trained on what the loop selected: finetune, mean-teacher."
+        ),
+    ] = None,
+    final_at: Annotated[
+        str | None,
+        typer.Option(help="Numbers of labels at which it is trained: 200,500. The end if none."),
+    ] = None,
     strategies: Annotated[
         str | None, typer.Option(help="Names with commas; labeltrain list strategies.")
     ] = None,
@@ -100,6 +110,8 @@ def run(
         "dataset": dataset,
         "encoder": encoder,
         "learner": learner,
+        "final.learner": final,
+        "final.at": final_at,
         "strategies": strategies,
         "batch": batch,
         "rounds": rounds,

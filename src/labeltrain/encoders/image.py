@@ -56,35 +56,49 @@ class ImageTransformer(Encoder):
         return int(size) if size else None
 
     @cached_property
-    def _loaded(self) -> tuple[Any, Any, Any, bool, str]:
-        torch = import_torch(f"the encoder {self.name!r}")
+    def processor(self) -> Any:
+        """What turns images into pixels as the model wants them."""
         transformers = import_transformers(self.name)
-        device = choose_device(self._device, torch)
         with named(self.folder):
-            processor = transformers.AutoImageProcessor.from_pretrained(
+            return transformers.AutoImageProcessor.from_pretrained(
                 self.folder, local_files_only=True, trust_remote_code=False, backend="pil"
             )
-        model, missing = load_model(self.folder, torch, transformers, device)
-        return torch, processor, model, not missing, device
+
+    def network(self, device: str = "cpu") -> tuple[Any, bool]:
+        """Return the model, loaded anew, and whether its pooler was trained."""
+        torch = import_torch(f"the encoder {self.name!r}")
+        model, missing = load_model(self.folder, torch, import_transformers(self.name), device)
+        return model, not missing
+
+    @cached_property
+    def _loaded(self) -> tuple[Any, Any, bool, str]:
+        torch = import_torch(f"the encoder {self.name!r}")
+        device = choose_device(self._device, torch)
+        return torch, *self.network(device), device
 
     def encode(self, items: Sequence[Any]) -> np.ndarray:
         refuse_no_list(self.name, items, "images")
-        torch, processor, model, trained_pooler, device = self._loaded
+        torch, model, trained_pooler, device = self._loaded
         blocks = []
         with torch.inference_mode():
             for start in range(0, len(items), _BATCH):
                 images = [read_image(item) for item in items[start : start + _BATCH]]
-                pixels = processor(images=images, return_tensors="pt")["pixel_values"].to(device)
-                vectors = _image_vectors(model, pixels, trained_pooler)
+                made = self.processor(images=images, return_tensors="pt")
+                vectors = image_vectors(model, made["pixel_values"].to(device), trained_pooler)
                 blocks.append(vectors.float().cpu().numpy())
         return np.concatenate(blocks)
 
 
-def _image_vectors(model: Any, pixels: Any, trained_pooler: bool) -> Any:
+def image_vectors(model: Any, pixels: Any, trained_pooler: bool) -> Any:
+    """Return one vector an image, (k, d), of pixels as the model wants them."""
     if hasattr(model, "get_image_features"):
         output = model.get_image_features(pixel_values=pixels)
         return getattr(output, "pooler_output", output)
-    output = model(pixel_values=pixels)
+    return vectors_of(model(pixel_values=pixels), trained_pooler)
+
+
+def vectors_of(output: Any, trained_pooler: bool) -> Any:
+    """Return one vector an image, (k, d), of the output of a model that reads images only."""
     pooled = getattr(output, "pooler_output", None)
     if pooled is not None and trained_pooler:
         return pooled.flatten(1)

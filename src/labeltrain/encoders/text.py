@@ -56,7 +56,7 @@ class TextTransformer(Encoder):
         return self._given if self._given is not None else fetch("minilm")
 
     @cached_property
-    def _settings(self) -> tuple[str, bool, int]:
+    def settings(self) -> tuple[str, bool, int]:
         """Pooling, normalisation, and the number of tokens kept."""
         pooling, normalise, longest = repository.sentence_settings(self.folder)
         config = repository.read_json(self.folder / "config.json", needed=True)
@@ -70,7 +70,7 @@ class TextTransformer(Encoder):
     def fingerprint(self) -> dict[str, str | int | float]:
         torch = import_torch(f"the encoder {self.name!r}")
         transformers = import_transformers(self.name)
-        pooling, normalise, longest = self._settings
+        pooling, normalise, longest = self.settings
         return {
             "encoder": "transformers-text",
             "version": 1,
@@ -92,29 +92,51 @@ class TextTransformer(Encoder):
         return int(size) if size else None
 
     @cached_property
-    def _loaded(self) -> tuple[Any, Any, Any, str]:
-        torch = import_torch(f"the encoder {self.name!r}")
+    def _tokenizer(self) -> Any:
         transformers = import_transformers(self.name)
         if not repository.has_tokenizer(self.folder):
             raise BadInput(
                 f"the model {self.folder} has neither a tokenizer nor an image preprocessor",
                 "save both into its folder",
             )
-        device = choose_device(self._device, torch)
         with named(self.folder):
             tokenizer = transformers.AutoTokenizer.from_pretrained(
                 self.folder, local_files_only=True, trust_remote_code=False
             )
-        model, _missing = load_model(self.folder, torch, transformers, device)
+        if tokenizer.pad_token is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        return tokenizer
+
+    def network(self, device: str = "cpu") -> Any:
+        """Return the model, loaded anew: torch.nn.Module with ``last_hidden_state``.
+
+        Raises
+        ------
+        BadInput
+            Files that cannot be read, or an encoder-decoder.
+        """
+        torch = import_torch(f"the encoder {self.name!r}")
+        model, _missing = load_model(self.folder, torch, import_transformers(self.name), device)
         if getattr(model.config, "is_encoder_decoder", False):
             raise BadInput(
                 f"the model {self.folder} is an encoder-decoder", "use an encoder such as minilm"
             )
-        if tokenizer.pad_token is None:
-            tokenizer.pad_token = tokenizer.eos_token
-        return torch, tokenizer, model, device
+        return model
 
-    def encode(self, items: Sequence[Any]) -> np.ndarray:
+    @cached_property
+    def _loaded(self) -> tuple[Any, Any, str]:
+        torch = import_torch(f"the encoder {self.name!r}")
+        device = choose_device(self._device, torch)
+        return torch, self.network(device), device
+
+    def tokens(self, items: Sequence[Any]) -> Any:
+        """Return the tokens of texts, as the tokenizer of the model gives them, cut and unpadded.
+
+        Raises
+        ------
+        BadInput
+            An item that is no text.
+        """
         refuse_no_list(self.name, items, "texts")
         for place, item in enumerate(items):
             if not isinstance(item, str):
@@ -122,10 +144,18 @@ class TextTransformer(Encoder):
                     f"item {place} is {type(item).__name__}, not a text",
                     "leave it out, or give an empty text",
                 )
-        torch, tokenizer, model, device = self._loaded
-        pooling, normalise, longest = self._settings
         # Fast tokenizers start threads; each text is independent, so this changes nothing.
-        tokens = tokenizer(list(items), truncation=True, max_length=longest)
+        return self._tokenizer(list(items), truncation=True, max_length=self.settings[2])
+
+    @property
+    def padding(self) -> int:
+        """The token that fills up texts."""
+        return int(self._tokenizer.pad_token_id or 0)
+
+    def encode(self, items: Sequence[Any]) -> np.ndarray:
+        tokens = self.tokens(items)
+        torch, model, device = self._loaded
+        tokenizer = self._tokenizer
         lengths = [len(row) for row in tokens["input_ids"]]
         result: np.ndarray | None = None
         with torch.inference_mode():
@@ -133,9 +163,7 @@ class TextTransformer(Encoder):
                 rows = {name: [column[i] for i in batch] for name, column in tokens.items()}
                 padded = tokenizer.pad(rows, padding_side="right", return_tensors="pt").to(device)
                 states = model(**padded).last_hidden_state
-                vectors = _pool(states, padded["attention_mask"], pooling, torch)
-                if normalise:
-                    vectors = torch.nn.functional.normalize(vectors, dim=1)
+                vectors = pooled(states, padded["attention_mask"], self)
                 block = vectors.float().cpu().numpy()
                 if result is None:
                     result = np.empty((len(lengths), block.shape[1]), dtype=np.float32)
@@ -163,10 +191,16 @@ def _batches(lengths: list[int]) -> list[list[int]]:
     return batches
 
 
-def _pool(states: Any, mask: Any, pooling: str, torch: Any) -> Any:
-    if pooling == "cls":
-        return states[:, 0]
+def pooled(states: Any, mask: Any, encoder: TextTransformer) -> Any:
+    """Return one vector a text, (k, d), of the token vectors (k, tokens, d) and their mask."""
+    import torch
+
+    pooling, normalise, _ = encoder.settings
     weights = mask.unsqueeze(-1).to(states.dtype)
-    if pooling == "max":
-        return torch.where(weights > 0, states, -torch.inf).amax(dim=1)
-    return (states * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
+    if pooling == "cls":
+        vectors = states[:, 0]
+    elif pooling == "max":
+        vectors = torch.where(weights > 0, states, -torch.inf).amax(dim=1)
+    else:
+        vectors = (states * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
+    return torch.nn.functional.normalize(vectors, dim=1) if normalise else vectors

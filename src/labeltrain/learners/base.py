@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -43,6 +44,13 @@ class Training:
         The items themselves, for learners that read them: texts, images.
     weak, strong : callable, optional
         Augmented views: positions -> features, for semi-supervised learners.
+    names : tuple of str, optional
+        Of the classes, for learners that read them.
+    modality : str
+        What `items` are: "text", "image"; empty: as they look.
+    checkpoint : pathlib.Path, optional
+        A file in which a long training may keep its state, to go on after a kill; the learner
+        deletes it when it is done.
     """
 
     features: np.ndarray
@@ -55,6 +63,9 @@ class Training:
     items: Any = None
     weak: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None
     strong: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None
+    names: tuple[str, ...] | None = None
+    modality: str = ""
+    checkpoint: Path | None = None
 
     @property
     def unlabelled(self) -> np.ndarray:
@@ -80,6 +91,37 @@ def drawn(
     if views is None:
         return None
     return lambda positions, rng: views[rng.integers(len(views), size=len(positions)), positions]
+
+
+def with_unseen(logits: np.ndarray, seen: np.ndarray, labels: int) -> np.ndarray:
+    """Return class probabilities where some classes have no label yet.
+
+    Those that have one share the softmax of their logits; the others together get the chance
+    1/(m+1) that the next of m labels is new.
+
+    Parameters
+    ----------
+    logits : ndarray of float64, shape (k, C)
+        Those of unseen classes are not read.
+    seen : ndarray of bool, shape (C,)
+        At least one is True.
+    labels : int
+        The number m.
+
+    Returns
+    -------
+    ndarray of float64, shape (k, C)
+    """
+    logits = np.where(seen, logits, -np.inf)
+    logits -= logits.max(axis=1, keepdims=True)
+    probabilities: np.ndarray = np.exp(logits)
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    new = int((~seen).sum())
+    if new:
+        chance = 1.0 / (labels + 1.0)
+        probabilities *= 1.0 - chance
+        probabilities[:, ~seen] = chance / new
+    return probabilities
 
 
 class Model(ABC):

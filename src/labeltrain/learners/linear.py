@@ -10,7 +10,7 @@ import numpy as np
 
 from labeltrain.errors import BadInput
 from labeltrain.kernels.row_space import row_space
-from labeltrain.learners.base import Cost, Learner, Model, PriorModel, Training
+from labeltrain.learners.base import Cost, Learner, Model, PriorModel, Training, with_unseen
 from labeltrain.needs import Need
 
 MAX_ITERATIONS = 2000
@@ -61,16 +61,7 @@ class LinearModel(Model):
         logits = (features @ weights.T.astype(features.dtype)).astype(np.float64) + bias
         if self._facts["kind"] == "multilabel":
             return 1.0 / (1.0 + np.exp(-np.clip(logits, -500, 500)))
-        logits[:, ~self.seen] = -np.inf
-        logits -= logits.max(axis=1, keepdims=True)
-        probabilities = np.exp(logits)
-        probabilities /= probabilities.sum(axis=1, keepdims=True)
-        new = int((~self.seen).sum())
-        if new:
-            unseen = 1.0 / (self._facts["labels"] + 1.0)
-            probabilities *= 1.0 - unseen
-            probabilities[:, ~self.seen] = unseen / new
-        return probabilities
+        return with_unseen(logits, self.seen, self._facts["labels"])
 
     @property
     def head(self) -> tuple[np.ndarray, np.ndarray]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping
-from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,6 +12,13 @@ from labeltrain.encoders.base import choose_device
 from labeltrain.errors import BadInput, missing_extra
 from labeltrain.kernels.threads import torch_threads
 from labeltrain.learners.base import Cost, Learner, Model, PriorModel, Training
+from labeltrain.learners.checks import (
+    check_device,
+    check_not_negative,
+    check_positive,
+    check_share,
+    check_whole,
+)
 from labeltrain.needs import Need
 
 
@@ -104,28 +109,13 @@ class MLP(Learner):
         dropout: float = 0.2,
         device: str = "auto",
     ) -> None:
-        for option, value in (
-            ("width", width), ("layers", layers), ("steps", steps), ("batch", batch)
-        ):  # fmt: skip
-            if isinstance(value, bool) or not isinstance(value, Integral):
-                raise BadInput(f"mlp: {option}={value!r} is no whole number", "such as 64")
-            if value < 1:
-                raise BadInput(f"mlp: {option}={value!r} is below 1", "give a positive integer")
-        for option, number in (
-            ("learning_rate", learning_rate), ("weight_decay", weight_decay), ("dropout", dropout)
-        ):  # fmt: skip
-            real = isinstance(number, Real) and not isinstance(number, bool)
-            if not real or not math.isfinite(number):
-                raise BadInput(f"mlp: {option}={number!r} is no finite number", "such as 0.01")
-        if not 0 <= dropout < 1:
-            raise BadInput(f"mlp: dropout={dropout!r}", "give a number in [0, 1)")
-        if not (learning_rate > 0 and weight_decay >= 0):
-            raise BadInput(
-                f"mlp: learning_rate={learning_rate!r}, weight_decay={weight_decay!r}",
-                "learning_rate must be above 0, weight_decay at least 0",
-            )
-        if not isinstance(device, str):
-            raise BadInput(f"mlp: device={device!r} is no name", "such as auto, cpu or cuda")
+        check_whole("mlp", width=width, layers=layers, steps=steps, batch=batch)
+        check_positive("mlp", learning_rate=learning_rate)
+        check_not_negative("mlp", weight_decay=weight_decay)
+        check_share("mlp", dropout=dropout)
+        if dropout == 1:
+            raise BadInput(f"mlp: dropout={dropout!r}", "give a number below 1")
+        check_device("mlp", device)
         self.width = width
         self.layers = layers
         self.steps = steps

@@ -16,32 +16,36 @@ from labeltrain.errors import (
 from labeltrain.learners.base import Learner, Model, PriorModel
 from labeltrain.learners.linear import Linear, LinearModel
 from labeltrain.learners.mlp import MLP, MLPModel
-from labeltrain.learners.semi.fixmatch import FixMatch
-from labeltrain.learners.semi.flexmatch import FlexMatch
-from labeltrain.learners.semi.freematch import FreeMatch
+from labeltrain.learners.networks.finetune import FineTune
+from labeltrain.learners.networks.model import NetworkModel
+from labeltrain.learners.networks.scratch import SmallCNN, SmallTransformer
 from labeltrain.learners.semi.learner import SemiModel, on_features
-from labeltrain.learners.semi.mean_teacher import MeanTeacher
+from labeltrain.learners.semi.methods import METHODS
 from labeltrain.learners.semi.propagation import Propagation, PropagationModel
-from labeltrain.learners.semi.pseudo_label import PseudoLabel
-from labeltrain.learners.semi.softmatch import SoftMatch
-from labeltrain.learners.semi.uda import UDA
-from labeltrain.learners.semi.weighting import Weighting
 from labeltrain.learners.tfidf import Tfidf, TfidfModel
 
-METHODS: tuple[type[Weighting], ...] = (
-    PseudoLabel,
-    FixMatch,
-    FlexMatch,
-    FreeMatch,
-    SoftMatch,
-    UDA,
-    MeanTeacher,
+_OWN: tuple[type[Learner], ...] = (
+    Linear,
+    MLP,
+    Tfidf,
+    Propagation,
+    *map(on_features, METHODS.values()),
+    FineTune,
+    SmallCNN,
+    SmallTransformer,
 )
-_OWN: tuple[type[Learner], ...] = (Linear, MLP, Tfidf, Propagation, *map(on_features, METHODS))
 _LEARNERS: dict[str, type[Learner]] = {cls.name: cls for cls in _OWN}
 _MODELS: dict[str, type[Model]] = {
     cls.name: cls
-    for cls in (PriorModel, LinearModel, MLPModel, SemiModel, PropagationModel, TfidfModel)
+    for cls in (
+        PriorModel,
+        LinearModel,
+        MLPModel,
+        SemiModel,
+        PropagationModel,
+        TfidfModel,
+        NetworkModel,
+    )
 }
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from labeltrain.data import take
 from labeltrain.errors import BadInput
-from labeltrain.learners.base import Cost, Learner, Model, PriorModel, Training
+from labeltrain.learners.base import Cost, Learner, Model, PriorModel, Training, with_unseen
 from labeltrain.needs import Need
 
 
@@ -31,19 +31,11 @@ class TfidfModel(Model):
         """
         a = self._arrays
         seen = a["seen"].astype(bool)
-        result = np.zeros((len(features), len(seen)))
+        logits = np.zeros((len(features), len(seen)))
         if len(features):
             rows = _vectoriser(self._facts["terms"], a["idf"]).transform(list(features))
-            logits = rows @ a["weights"][seen].T.astype(np.float64) + a["bias"][seen]
-            logits -= logits.max(axis=1, keepdims=True)
-            odds = np.exp(logits)
-            result[:, seen] = odds / odds.sum(axis=1, keepdims=True)
-        new = int((~seen).sum())
-        if new:
-            chance = 1.0 / (self._facts["labels"] + 1.0)
-            result[:, seen] *= 1.0 - chance
-            result[:, ~seen] = chance / new
-        return result
+            logits[:, seen] = rows @ a["weights"][seen].T.astype(np.float64) + a["bias"][seen]
+        return with_unseen(logits, seen, self._facts["labels"])
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return frequencies, weights, bias, and which classes were seen."""

@@ -41,18 +41,35 @@ class Evaluator:
         self._classes = classes
         self._kind: Any = kind
 
-    def score(self, model: Model, pool_probabilities: np.ndarray) -> dict[str, Any]:
-        """Return ``scores`` (name to float) and ``recall`` (list over classes; None if absent)."""
-        inputs = self._features if self._items is None else self._items
-        probabilities = model.predict_proba(inputs)
+    def inputs(self, reads: str) -> Any:
+        """Return what a model predicts the test from: its features, or its items."""
+        return self._features if reads == "features" else self._items
+
+    def renewed(self, features: np.ndarray) -> Evaluator:
+        """Return an evaluator on other features of the same test items."""
+        return Evaluator(features, self.__test, self.__pool, self._classes, self._kind, self._items)
+
+    def score(
+        self, model: Model, pool_probabilities: np.ndarray | None, reads: str = "features"
+    ) -> dict[str, Any]:
+        """Return ``scores`` (name to float) and ``recall`` (list over classes; None if absent).
+
+        Parameters
+        ----------
+        model : Model
+        pool_probabilities : ndarray or None
+            Its predictions for the pool; None: no pool accuracy.
+        reads : {"features", "items"}
+            What the model predicts from.
+        """
+        probabilities = model.predict_proba(self.inputs(reads))
         scores = score(probabilities, self.__test, kind=self._kind)
-        if self._kind == "multilabel":
-            guess = pool_probabilities >= 0.5
-            scores["pool_accuracy"] = float((guess == self.__pool).mean())
-        else:
-            scores["pool_accuracy"] = float(
-                (pool_probabilities.argmax(axis=1) == self.__pool).mean()
-            )
+        if pool_probabilities is not None:
+            if self._kind == "multilabel":
+                right = (pool_probabilities >= 0.5) == self.__pool
+            else:
+                right = pool_probabilities.argmax(axis=1) == self.__pool
+            scores["pool_accuracy"] = float(right.mean())
         recall = recall_per_class(probabilities, self.__test, kind=self._kind)
         return {
             "scores": {k: None if np.isnan(v) else float(v) for k, v in scores.items()},

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
+
+import numpy as np
 
 from labeltrain.errors import BadInput
 from labeltrain.learners.base import Model
@@ -19,6 +23,9 @@ class Journal(Protocol):
     def save_model(self, model: Model) -> dict[str, Any]: ...
     def load_model(self, reference: Mapping[str, Any]) -> Model: ...
     def drop_model(self, reference: Mapping[str, Any]) -> None: ...
+    def save_features(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]: ...
+    def load_features(self, reference: Mapping[str, Any]) -> dict[str, np.ndarray]: ...
+    def checkpoint(self) -> Path | None: ...
 
 
 class MemoryJournal:
@@ -27,6 +34,7 @@ class MemoryJournal:
     def __init__(self) -> None:
         self._events: list[Event] = []
         self._model: Model | None = None
+        self._features: dict[str, np.ndarray] = {}
 
     def events(self) -> Iterator[Event]:
         """Yield the events so far."""
@@ -49,6 +57,19 @@ class MemoryJournal:
 
     def drop_model(self, reference: Mapping[str, Any]) -> None:
         """Do nothing: only one model is kept."""
+
+    def save_features(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """Keep renewed features."""
+        self._features = dict(arrays)
+        return {}
+
+    def load_features(self, reference: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """Return the features kept last."""
+        return self._features
+
+    def checkpoint(self) -> Path | None:
+        """Return None: a training that is killed with its process begins again."""
+        return None
 
 
 class StoreJournal:
@@ -80,3 +101,16 @@ class StoreJournal:
     def drop_model(self, reference: Mapping[str, Any]) -> None:
         """Delete the arrays of a model that a later one has replaced."""
         self.workspace.drop_arrays(reference["arrays"])
+
+    def save_features(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """Write renewed features and return the reference that goes into the event."""
+        return {"arrays": self.workspace.save_arrays(arrays, {"run": self.run})}
+
+    def load_features(self, reference: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """Read renewed features back."""
+        return self.workspace.load_arrays(reference["arrays"])[0]
+
+    def checkpoint(self) -> Path | None:
+        """Return where a training of this run keeps its state."""
+        name = hashlib.sha256(self.run.encode()).hexdigest()[:16]
+        return self.workspace.folder / "trainings" / f"{name}.state"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from labeltrain.learners.base import Learner, Model
+from labeltrain.learners.base import Learner, Model, PriorModel
 from labeltrain.strategies.base import Need
 
 
@@ -27,4 +27,6 @@ def model_sources(
         Need.OUT_OF_FOLD: out_of_fold,
         Need.COMMITTEE: lambda: model.committee(features),
     }
+    if isinstance(model, PriorModel) and learner.reads == "items":
+        del offered[Need.HIDDEN]  # it has none; a view then gives the embeddings
     return {need: source for need, source in offered.items() if need in learner.gives}

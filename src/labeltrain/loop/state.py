@@ -35,6 +35,12 @@ class State:
         The open round; 0 is the seed set.
     scored : list of dict
         The body of each ``scored`` event.
+    finals : list of dict
+        The body of each ``final`` event: trainings of the expensive learner.
+    model : dict or None
+        Reference of the latest model of the loop's own learner.
+    refreshed : dict or None
+        The body of the last ``final`` event that renewed the features.
     """
 
     answers: dict[int, Any] = field(default_factory=dict)
@@ -47,6 +53,9 @@ class State:
     round: int = 0
     exhausted: bool = False
     scored: list[dict[str, Any]] = field(default_factory=list)
+    finals: list[dict[str, Any]] = field(default_factory=list)
+    model: dict[str, Any] | None = None
+    refreshed: dict[str, Any] | None = None
 
     @classmethod
     def fold(cls, events: Iterable[Event]) -> State:
@@ -82,9 +91,15 @@ class State:
             self.exhausted = bool(body.get("exhausted", False))
         elif event.kind == "scored":
             self.scored.append(event.body)
+            self.model = event.body["model"]
             self.round = int(event.body["round"]) + 1
             self.spent_in_round = 0.0
             self.groups = 0
+        elif event.kind == "final":
+            self.finals.append(event.body)
+            if event.body["features"] is not None:
+                self.refreshed = event.body
+                self.model = event.body["model"]
 
     @property
     def positions(self) -> np.ndarray:

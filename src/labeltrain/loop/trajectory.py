@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from labeltrain.learners.base import Learner, Model, Training, drawn
 from labeltrain.loop.budget import affordable, purchasable, within
 from labeltrain.loop.checks import checked, refuse_unmet_needs
 from labeltrain.loop.evaluate import Evaluator
+from labeltrain.loop.final import Final
 from labeltrain.loop.journal import Journal, MemoryJournal
 from labeltrain.loop.oracle import Oracle
 from labeltrain.loop.out_of_fold import out_of_fold
@@ -44,6 +45,8 @@ class Pool:
         Features of augmented items, ``weak`` and ``strong``; may be empty.
     items : sequence of length n, optional
         The items themselves, for learners that read them.
+    modality : str
+        What the items are: "text", "image".
     """
 
     features: np.ndarray
@@ -53,6 +56,7 @@ class Pool:
     extra: Mapping[str, Any] = field(default_factory=dict)
     views: Mapping[str, np.ndarray] = field(default_factory=dict)
     items: Any = None
+    modality: str = ""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -122,6 +126,7 @@ class Trajectory:
         plan: Plan,
         journal: Journal | None = None,
         run: str = "",
+        final: Final | None = None,
     ) -> None:
         self.pool = pool
         self.learner = learner = learner.serving(strategy.needs)
@@ -131,6 +136,7 @@ class Trajectory:
         self.plan = plan
         self.journal = journal if journal is not None else MemoryJournal()
         self.run_name = run
+        self.final = final
         self._model: Model | None = None
         self._probabilities: np.ndarray | None = None
         self._seconds_store = 0.0
@@ -138,17 +144,31 @@ class Trajectory:
         refuse_unmet_needs(strategy, learner.name, given, pool.kind)
         plan.refuse_if_too_large(pool)
         self.state = State.fold(self.journal.events())
+        if self.state.refreshed is not None:
+            self._renew(self.journal.load_features(self.state.refreshed["features"]))
 
     @property
     def finished(self) -> bool:
-        """True when every round is scored, or the pool is used up."""
+        """True when every round is scored, or the pool is used up, and no training is due."""
+        return self._ended and not self._due()
+
+    @property
+    def _ended(self) -> bool:
         state = self.state
         return state.round > self.plan.rounds or (
             state.exhausted and bool(state.scored) and state.groups == 0
         )
 
+    def _due(self) -> list[int | str]:
+        """Return the budgets for which the final learner is to be trained now."""
+        state = self.state
+        if self.final is None or not state.scored or state.groups:
+            return []
+        done = [budget for body in state.finals for budget in body["budgets"]]
+        return self.final.due(state.scored[-1]["labels"], done, self._ended)
+
     def run(self, after_round: Callable[[dict[str, Any]], None] | None = None) -> State:
-        """Go on until finished; call `after_round` with the body of each scored event."""
+        """Go on until finished; call `after_round` with the body of each scored or final event."""
         while not self.finished:
             body = self.step()
             if after_round is not None:
@@ -156,7 +176,9 @@ class Trajectory:
         return self.state
 
     def step(self) -> dict[str, Any]:
-        """Do one round: select, ask, commit, fit, score, commit."""
+        """Do one round: select, ask, commit, fit, score, commit; or a training that is due."""
+        if due := self._due():
+            return self._finish(due)
         timing = {"select": 0.0, "store": self._seconds_store}
         memo = Memo()
         budget = float(self.plan.seed_size if self.state.round == 0 else self.plan.batch)
@@ -276,7 +298,7 @@ class Trajectory:
     def _current_model(self) -> Model:
         if self._model is None:
             try:
-                self._model = self.journal.load_model(self.state.scored[-1]["model"])
+                self._model = self.journal.load_model(self.state.model or {})
             except StoreMissing as error:
                 warnings.warn(f"{error.problem}; it is fitted again", stacklevel=2)
                 self._model = self._refitted()
@@ -285,7 +307,12 @@ class Trajectory:
     def _refitted(self) -> Model:
         """Fit every round again, each from the one before: the model that was lost."""
         model: Model | None = None
-        first = 0 if self.learner.continues else self.state.scored[-1]["round"]
+        state = self.state
+        first = 0 if self.learner.continues else state.scored[-1]["round"]
+        if state.refreshed is not None:
+            last = int(state.refreshed["round"])
+            model = self._fit_renewed(last)
+            first = max(first, last + 1)
         for number in range(first, self.state.round):
             rng = stream(self.plan.seed, "fit", number)
             model = self.learner.fit(self._training(until=number), rng, model)
@@ -328,6 +355,9 @@ class Trajectory:
             items=pool.items,
             weak=drawn(pool.views.get("weak")),
             strong=drawn(pool.views.get("strong")),
+            names=pool.classes,
+            modality=pool.modality,
+            checkpoint=self.journal.checkpoint(),
         )
 
     def _learn(self, timing: dict[str, float]) -> dict[str, Any]:
@@ -341,7 +371,7 @@ class Trajectory:
         self._model = self.learner.fit(self._training(), rng, previous)
         self._probabilities = None
         trained = time.perf_counter()
-        scored = self.evaluator.score(self._model, self._pool_probabilities())
+        scored = self.evaluator.score(self._model, self._pool_probabilities(), self.learner.reads)
         evaluated = time.perf_counter()
         reference = self.journal.save_model(self._model)
         body = {
@@ -362,11 +392,81 @@ class Trajectory:
         event = Event(self.run_name, "scored", body)
         started = time.perf_counter()
         self.journal.append([event])
-        if state.scored and state.scored[-1]["model"] != reference:
-            self.journal.drop_model(state.scored[-1]["model"])
+        if state.model is not None and state.model != reference:
+            self.journal.drop_model(state.model)
         self._seconds_store = time.perf_counter() - started
         state.apply(event)
         return body
+
+    # -- the expensive learner -----------------------------------------------------------------
+
+    def _finish(self, due: list[int | str]) -> dict[str, Any]:
+        """Train the final learner on the labels so far, score it, and renew features if wanted."""
+        final, state = self.final, self.state
+        if final is None:
+            raise BadInput("there is no final learner", "give one")
+        number, labels = int(state.scored[-1]["round"]), int(state.scored[-1]["labels"])
+        started = time.perf_counter()
+        model = final.learner.fit(self._training(), stream(self.plan.seed, "final", labels))
+        trained = time.perf_counter()
+        scored = self.evaluator.score(model, None, final.learner.reads)
+        evaluated = time.perf_counter()
+        features = reference = None
+        old = state.refreshed["features"] if state.refreshed else None
+        if final.refresh and not self._ended and len(set(state.answers.values())) > 1:
+            whole = self.pool.features if final.learner.reads == "features" else self.pool.items
+            arrays = {
+                "pool": model.hidden(whole),
+                "test": model.hidden(self.evaluator.inputs(final.learner.reads)),
+            }
+            features = self.journal.save_features(arrays)
+            self._renew(arrays)
+            encoded = time.perf_counter()
+            self._model = self._fit_renewed(number)
+            reference = self.journal.save_model(self._model)
+        else:
+            encoded = time.perf_counter()
+        body = {
+            "round": number,
+            "labels": labels,
+            "budgets": due,
+            **scored,
+            "facts": _told(model),
+            "features": features,
+            "model": reference,
+            "seconds": {
+                "final": trained - started,
+                "evaluate": evaluated - trained,
+                "encode": encoded - evaluated,
+                "train": time.perf_counter() - encoded,
+            },
+            "examples": model.cost.examples,
+        }
+        event = Event(self.run_name, "final", body)
+        self.journal.append([event])
+        if reference is not None and state.model not in (None, reference):
+            self.journal.drop_model(state.model or {})
+        if features is not None and old not in (None, features):
+            self.journal.drop_model(old or {})
+        state.apply(event)
+        return body
+
+    def _fit_renewed(self, number: int) -> Model:
+        """Fit the loop's own learner to the labels of a round on renewed features, from nothing."""
+        rng = stream(self.plan.seed, "fit renewed", number)
+        return self.learner.fit(self._training(until=number), rng)
+
+    def _renew(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Go on with other features."""
+        self.pool = replace(self.pool, features=arrays["pool"], views={})
+        self.evaluator = self.evaluator.renewed(arrays["test"])
+        self._model = self._probabilities = None
+
+
+def _told(model: Model) -> dict[str, Any]:
+    """Return what a model says of its training: steps, and whether it diverged."""
+    facts = model.facts()
+    return {key: facts[key] for key in ("steps", "used", "rollbacks", "stopped") if key in facts}
 
 
 def _plain(answer: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from labeltrain.metrics.agreement import krippendorff_alpha, pairwise_agreement
 from labeltrain.metrics.calibration import apply_temperature, fit_temperature
 from labeltrain.metrics.compare import Comparison, compare, compare_all
+from labeltrain.metrics.costs import BOOKED, CostLedger
 from labeltrain.metrics.curves import Curve, Experiment, Results
 from labeltrain.metrics.monotone import area_under_curve, isotonic, labels_needed
 from labeltrain.metrics.proportion import binomial_interval
@@ -27,9 +28,11 @@ from labeltrain.metrics.single import (
 from labeltrain.metrics.wins import WinMatrix, win_matrix
 
 __all__ = [
+    "BOOKED",
     "METRICS",
     "SHARES",
     "Comparison",
+    "CostLedger",
     "Curve",
     "Experiment",
     "Metric",

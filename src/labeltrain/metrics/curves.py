@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from labeltrain.metrics.costs import CostLedger
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -92,6 +94,8 @@ class Results:
         The strategy the others are compared with.
     seconds_total : float
     complete : bool
+    costs : tuple of CostLedger
+        Of experiments with an expensive learner at the end.
     """
 
     title: str
@@ -102,3 +106,4 @@ class Results:
     baseline: str = "random"
     seconds_total: float = 0.0
     complete: bool = True
+    costs: tuple[CostLedger, ...] = ()

@@ -112,18 +112,18 @@ class _Late:
             return self._project.fitted()
         return fit(self._project, self._needs)
 
-    def predict_proba(self, features: np.ndarray) -> np.ndarray:
-        return self._model.predict_proba(features)
+    def predict_proba(self, inputs: Any) -> np.ndarray:
+        return self._model.predict_proba(inputs)
 
-    def hidden(self, features: np.ndarray) -> np.ndarray:
-        return self._model.hidden(features)
+    def hidden(self, inputs: Any) -> np.ndarray:
+        return self._model.hidden(inputs)
 
     @property
     def head(self) -> Any:
         return self._model.head
 
-    def committee(self, features: np.ndarray) -> np.ndarray:
-        return self._model.committee(features)
+    def committee(self, inputs: Any) -> np.ndarray:
+        return self._model.committee(inputs)
 
 
 def _select(
@@ -131,10 +131,18 @@ def _select(
 ) -> tuple[Strategy, list[dict[str, Any]]]:
     state, seed = project.state, project.spec["seed"]
     training = training_set(project)
-    if len(np.unique(training.labels)) < 2 and chosen.needs & OF_A_TRAINED_MODEL:
-        chosen = strategies.make(COLD_START)  # nothing to be uncertain about yet
-    learner, features = project.learner().serving(chosen.needs), project.features()
+    blind = len(np.unique(training.labels)) < 2  # nothing to be uncertain about yet
+    if blind and chosen.needs & OF_A_TRAINED_MODEL:
+        chosen = strategies.make(COLD_START)
+    learner, inputs = project.learner().serving(chosen.needs), project.inputs()
     late = _Late(project, chosen.needs)
+    known = model_sources(
+        learner,
+        cast("Model", late),
+        inputs,
+        lambda: late.predict_proba(inputs),
+        lambda: out_of_fold(learner, training, stream(seed, "out of fold", number)),
+    )
     view = PoolView(
         len(project.items.ids),
         state.classes,
@@ -144,16 +152,8 @@ def _select(
         candidates=candidates,
         round=Round(number, float(count)),
         history=state.history(),
-        sources={
-            Need.EMBEDDINGS: features,
-            **model_sources(
-                learner,
-                cast("Model", late),
-                features,
-                lambda: late.predict_proba(features),
-                lambda: out_of_fold(learner, training, stream(seed, "out of fold", number)),
-            ),
-        },
+        # A prior has no hidden layer: whoever wants one gets the features.
+        sources={Need.EMBEDDINGS: project.features(), **({} if blind else known)},
     )
     # A strategy that looks at nothing computes nothing that threads could change.
     with limited_threads(THREADS) if chosen.needs else nullcontext():

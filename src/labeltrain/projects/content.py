@@ -1,4 +1,4 @@
-"""The two array files of a project, its items and their features, made again when missing."""
+"""The array files of a project, its items and their features, made again when missing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from labeltrain.data import Dataset
 from labeltrain.encoders.base import check_modality
 from labeltrain.encoders.registry import fitting
 from labeltrain.errors import BadInput, LabelTrainError, StoreDamaged
-from labeltrain.projects.items import Items, read_items, write_items
+from labeltrain.learners import registry as learners
+from labeltrain.learners.base import Learner
+from labeltrain.projects.items import Items, read_items, shown, write_items
 from labeltrain.store import Event, Workspace
 from labeltrain.store import arrays as array_files
 
@@ -32,10 +34,7 @@ def load_items(workspace: Workspace, spec: Mapping[str, Any]) -> Items:
     if not path.exists():
         dataset = _from_source(spec, f"{path}, the items as they were at the start,")
         if write_items(workspace.arrays_folder, dataset) != name:
-            raise StoreDamaged(
-                f"{path} is missing, and {spec['data']} is not what it was when it was made",
-                "put the file, or the old data, back from a backup",
-            )
+            raise _another(path, spec)
         warnings.warn(f"{path} was missing: made again from {spec['data']}", stacklevel=2)
     return read_items(workspace.arrays_folder, name)
 
@@ -65,6 +64,65 @@ def load_features(
             "put the old data back: answers belong to the items as they were",
         )
     return array, [] if event.body["arrays"] == encoded["arrays"] else [event]
+
+
+def write_contents(folder: Path, dataset: Dataset, learner: Learner) -> str | None:
+    """Save items that `learner` reads and the snapshot does not hold: images given as an array.
+
+    Returns
+    -------
+    str or None
+        Their name among the arrays of `folder`; None where the snapshot is enough.
+
+    Raises
+    ------
+    BadInput
+        Images of several sizes, which are no array.
+    """
+    if learner.reads == "features" or shown(dataset):
+        return None
+    if len({np.shape(item) for item in dataset.items}) > 1:
+        raise BadInput(
+            f"{dataset.name} holds images of several sizes in memory, which a project cannot keep "
+            f"for the learner {learner.name!r} to read",
+            "save them as files and give their paths, or use a learner that reads features, "
+            "such as linear",
+        )
+    return array_files.save(folder, {"items": np.asarray(dataset.items)}, {"holds": "contents"})
+
+
+def load_contents(workspace: Workspace, spec: Mapping[str, Any], items: Items) -> Any:
+    """Return the items themselves as a learner reads them: texts, paths of images, an array.
+
+    Raises
+    ------
+    StoreDamaged
+        The file is damaged; or it is missing, and the data it was made from are no longer there.
+    """
+    name = spec.get("contents")
+    if name is None:
+        held = items.dataset()
+        if held is None:  # a project of another version, or written by hand
+            raise StoreDamaged(
+                f"{workspace.folder} does not hold the items that its learner reads",
+                "begin a new project",
+            )
+        return held.items
+    path = workspace.arrays_folder / f"{name}.npz"
+    if not path.exists():
+        dataset = _from_source(spec, f"{path}, the items that the learner reads,")
+        learner = learners.make(spec["learner"], spec["learner_options"])
+        if write_contents(workspace.arrays_folder, dataset, learner) != name:
+            raise _another(path, spec)
+        warnings.warn(f"{path} was missing: made again from {spec['data']}", stacklevel=2)
+    return workspace.load_arrays(name)[0]["items"]
+
+
+def _another(path: Path, spec: Mapping[str, Any]) -> StoreDamaged:
+    return StoreDamaged(
+        f"{path} is missing, and {spec['data']} is not what it was when it was made",
+        "put the file, or the old data, back from a backup",
+    )
 
 
 def encode(

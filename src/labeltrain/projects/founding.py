@@ -20,7 +20,7 @@ from labeltrain.learners import registry as learners
 from labeltrain.learners.base import Learner
 from labeltrain.loop import audit
 from labeltrain.loop.checks import refuse_unmet_needs
-from labeltrain.projects.content import encode
+from labeltrain.projects.content import encode, write_contents
 from labeltrain.projects.items import write_items
 from labeltrain.projects.state import LABELLED
 from labeltrain.projects.words import many
@@ -57,11 +57,6 @@ def found(
     _refuse_taken(folder)
     audit.check_share(audit_share)
     trained_by = learners.make(learner, learner_options)
-    if trained_by.reads == "items":
-        raise BadInput(
-            f"the learner {learner!r} reads items, and a project's model reads features",
-            "use a learner that reads features, such as linear; studies take this one",
-        )
     _refuse_unmet(strategy if strategy != "auto" else default_for(0), trained_by)
     if isinstance(source, Dataset):
         dataset, origin = _checked(source), None
@@ -72,6 +67,7 @@ def found(
             f"{dataset.name} has several labels an item",
             "projects take one class an item; studies (labeltrain run) take several",
         )
+    learners.refuse_modality(learner, dataset.modality)
     if strategy == "auto":
         strategy = default_for(len(dataset))
     names = _classes(classes, dataset)
@@ -92,6 +88,9 @@ def found(
         "data_options": data_options,
     }
     arrays = folder / "arrays"
+    contents = write_contents(arrays, dataset, trained_by)
+    if contents is not None:
+        spec["contents"] = contents
     _, encoded = encode(arrays, spec, dataset, progress)
     spec["items"] = write_items(arrays, dataset)
     free = np.ones(len(dataset), dtype=bool)

@@ -65,7 +65,7 @@ def shown(dataset: Dataset) -> dict[str, list[Any]]:
     if dataset.modality == "text":
         return {"text": list(dataset.items)}
     if dataset.modality == "image" and len(dataset) and isinstance(dataset.items[0], str | Path):
-        return {"path": [str(p) for p in dataset.items]}
+        return {"path": [str(Path(p).absolute()) for p in dataset.items]}
     columns: dict[str, list[Any]] = {}
     if isinstance(dataset.items, Table):
         for name, values in dataset.items.columns.items():

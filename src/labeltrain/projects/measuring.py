@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from labeltrain.data import take
 from labeltrain.loop import audit
 from labeltrain.projects.state import ProjectState
 from labeltrain.store import Event
@@ -32,7 +33,7 @@ def measured(project: Project) -> Event:
     state = project.state
     audited = state.audited()
     rows = np.fromiter(audited, dtype=np.int64, count=len(audited))
-    guesses = project.fitted().predict_proba(project.features()[rows]).argmax(axis=1)
+    guesses = project.fitted().predict_proba(take(project.inputs(), rows)).argmax(axis=1)
     correct = sum(
         state.classes[guess] == label
         for guess, label in zip(guesses.tolist(), audited.values(), strict=True)

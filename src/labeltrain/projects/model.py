@@ -6,7 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,8 @@ FORMAT = "labeltrain-model-1"
 class SavedModel:
     """A model with its classes, its encoder and its calibration.
 
+    A model that reads items predicts from them as they are; its encoder is only a fact then.
+
     Attributes
     ----------
     model : Model
@@ -34,6 +36,8 @@ class SavedModel:
         Divides the logits; 1 when too few labels were there to fit it.
     facts : dict
         Where the model comes from: labels, audited score.
+    reads : {"features", "items"}
+        What the model predicts from.
     """
 
     model: Model
@@ -42,21 +46,43 @@ class SavedModel:
     encoder_options: dict[str, Any]
     temperature: float = 1.0
     facts: dict[str, Any] = field(default_factory=dict)
+    reads: str = "features"
+
+    def probabilities_of_inputs(self, inputs: Any) -> np.ndarray:
+        """Return calibrated probabilities, float64 (k, C), of k items in the form it reads."""
+        return apply_temperature(self.model.predict_proba(inputs), self.temperature)
 
     def probabilities_of_features(self, features: np.ndarray) -> np.ndarray:
-        """Return calibrated probabilities, float64 (k, C), of encoded features (k, d)."""
+        """Return calibrated probabilities, float64 (k, C), of encoded features (k, d).
+
+        Raises
+        ------
+        BadInput
+            Features of another shape; or a model that reads items.
+        """
+        if self.reads == "items":
+            raise BadInput(
+                f"the model {self.model.name!r} reads {self._plural}, not features",
+                f"give {self._plural} to predict or predict_proba",
+            )
         given = np.asarray(features, dtype=np.float32)
         try:
-            raw = self.model.predict_proba(given)
+            return self.probabilities_of_inputs(given)
         except (ValueError, IndexError) as error:
             raise BadInput(
                 f"features of shape {given.shape} do not fit the model: {error}",
                 "give one row per item, encoded as the model's training items were",
             ) from error
-        return apply_temperature(raw, self.temperature)
+
+    @property
+    def _plural(self) -> str:
+        modality = self.facts.get("modality")
+        return f"{modality}s" if modality in ("text", "image", "table") else "items"
 
     def predict_proba(self, items: Sequence[Any]) -> np.ndarray:
-        """Encode items (texts, image paths, feature rows) and return probabilities (k, C).
+        """Return probabilities (k, C) of items: texts, image paths, feature rows.
+
+        They are encoded first, unless the model reads the items themselves.
 
         Raises
         ------
@@ -67,22 +93,25 @@ class SavedModel:
         from labeltrain import encoders
 
         modality = self.facts.get("modality")
-        if modality == "table":
+        if modality == "table" and self.reads == "features":
             raise BadInput(
                 "rows of a table are encoded together with the project's own rows",
                 "put new rows into the project's data; Project.predict labels all of them",
             )
-        if isinstance(items, str):
-            raise BadInput("items is one text", "give a list of items")
+        if isinstance(items, str | bytes | PurePath):
+            one = "text" if isinstance(items, str) else type(items).__name__
+            raise BadInput(f"items is one {one}", "give a list of items")
         if len(items) == 0:
             return np.zeros((0, len(self.classes)))
+        if self.reads == "items":
+            return self.probabilities_of_inputs(_listed(items, modality))
         encoder = encoders.make(self.encoder, **self.encoder_options)
         if modality == "features":
             return self.probabilities_of_features(np.asarray(items, dtype=np.float32))
         return self.probabilities_of_features(encoder.encode(items))
 
     def predict(self, items: Sequence[Any]) -> list[str]:
-        """Encode items and return the most likely class of each."""
+        """Return the most likely class of each item."""
         return [self.classes[c] for c in self.predict_proba(items).argmax(axis=1)]
 
     def save(self, path: str | Path) -> None:
@@ -96,8 +125,25 @@ class SavedModel:
             "encoder_options": self.encoder_options,
             "temperature": self.temperature,
             "facts": self.facts,
+            "reads": self.reads,
         }
         replace_bytes(Path(path), array_files.to_bytes(self.model.arrays(), facts))
+
+
+def _listed(items: Any, modality: str | None) -> Any:
+    """Return items as a model that reads them takes them, refusing what is none."""
+    if modality in ("text", "image") and hasattr(items, "columns"):  # a frame: its column names
+        raise BadInput(f"items is {type(items).__name__}", f"give a list of {modality}s")
+    if modality != "text":
+        return items
+    texts = list(items)
+    for place, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise BadInput(
+                f"item {place} is {type(text).__name__}, not a text",
+                "leave it out, or give an empty text",
+            )
+    return texts
 
 
 def load_model(path: str | Path) -> SavedModel:
@@ -130,6 +176,7 @@ def load_model(path: str | Path) -> SavedModel:
             held["encoder_options"],
             float(held["temperature"]),
             held["facts"],
+            held.get("reads", "features"),  # files of earlier versions do not say
         )
     except StoreDamaged as error:
         raise BadInput(error.problem, error.remedy) from error

@@ -19,7 +19,7 @@ from labeltrain.learners import registry as learners
 from labeltrain.projects import measuring
 from labeltrain.projects.answering import Row, interpret, near_misses, to_store
 from labeltrain.projects.asking import choose, question
-from labeltrain.projects.content import load_features, load_items
+from labeltrain.projects.content import load_contents, load_features, load_items
 from labeltrain.projects.files import read_rows
 from labeltrain.projects.founding import found
 from labeltrain.projects.items import Items
@@ -60,6 +60,9 @@ class Project:
         self.state = ProjectState.fold(workspace.events())
         self._position = {identifier: p for p, identifier in enumerate(self.items.ids)}
         self._features: np.ndarray | None = None
+        self._contents: Any = None
+        self._learner: Learner | None = None
+        self._saved: SavedModel | None = None  # until anything changes: it may take six fits
         self._fitted: Model | None = None  # of the labels in force; dropped when they change
 
     # -- making and opening --------------------------------------------------------------------
@@ -318,6 +321,11 @@ class Project:
 
     def model(self) -> SavedModel:
         """Return the model of the labels so far, calibrated."""
+        if self._saved is None:
+            self._saved = self._calibrated()
+        return self._saved
+
+    def _calibrated(self) -> SavedModel:
         model = self.fitted()
         latest = self.state.measurements[-1] if self.state.measurements else None
         return SavedModel(
@@ -332,6 +340,7 @@ class Project:
                 "training_labels": len(self.state.training()[0]),
                 "audit": latest,
             },
+            self.learner().reads,
         )
 
     def export(self) -> list[dict[str, Any]]:
@@ -362,10 +371,26 @@ class Project:
             self._features = array
         return self._features
 
+    def contents(self) -> Any:
+        """Return the items themselves where the learner reads them, else None and load nothing.
+
+        It is the same object from call to call, so that a learner can keep what it made of it.
+        """
+        if self._contents is None and self.learner().reads == "items":
+            self._contents = load_contents(self._workspace, self.spec, self.items)
+        return self._contents
+
+    def inputs(self) -> Any:
+        """Return what the project's models predict from, of all items: features, or items."""
+        contents = self.contents()
+        return self.features() if contents is None else contents
+
     def learner(self) -> Learner:
         """Return the project's learner, giving what the project's strategy needs."""
-        learner = learners.make(self.spec["learner"], self.spec["learner_options"])
-        return learner.serving(strategies.make(self.spec["strategy"]).needs)
+        if self._learner is None:
+            learner = learners.make(self.spec["learner"], self.spec["learner_options"])
+            self._learner = learner.serving(strategies.make(self.spec["strategy"]).needs)
+        return self._learner
 
     def fitted(self) -> Model:
         """Return the model of the labels in force, not calibrated; fitted when they change."""
@@ -386,6 +411,7 @@ class Project:
         self._workspace.append(held)
         for event in held:
             self.state.apply(event)
+            self._saved = None
             if event.kind in ("answered", "classes"):
                 self._fitted = None
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def predictions(project: Project) -> list[dict[str, Any]]:
     """Return a label and a confidence for every item; see :meth:`labeltrain.Project.predict`."""
     saved = project.model()
-    probabilities = saved.probabilities_of_features(project.features())
+    probabilities = saved.probabilities_of_inputs(project.inputs())
     best, sure = probabilities.argmax(axis=1).tolist(), probabilities.max(axis=1).tolist()
     labels = project.state.labels()
     rows = []

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from labeltrain.data import take
 from labeltrain.kernels.threads import limited_threads
 from labeltrain.learners import Model, Training
 from labeltrain.loop import audit
@@ -35,6 +36,7 @@ def training_set(project: Project) -> Training:
         len(state.classes),
         rounds=np.array([state.first_round[p] for p in positions.tolist()], dtype=np.int64),
         usable=usable,
+        items=project.contents(),
     )
 
 
@@ -60,7 +62,7 @@ def temperature(project: Project, model: Model) -> float:
     if len(audited) >= audit.FIRST:
         rows = np.fromiter(audited, dtype=np.int64, count=len(audited))
         labels = np.array([number[v] for v in audited.values()], dtype=np.int64)
-        return fit_temperature(model.predict_proba(project.features()[rows]), labels)
+        return fit_temperature(model.predict_proba(take(project.inputs(), rows)), labels)
     training = training_set(project)
     if len(training.labels) >= CALIBRATE_FROM and len(np.unique(training.labels)) > 1:
         rng = stream(project.spec["seed"], "calibrate", len(training.labels))

@@ -108,7 +108,7 @@ def page(
         "".join(f'<figure class="overview">{x}</figure>' for x in pictures.get("", ())),
         _together(summaries, look),
         *(
-            _experiment(k, s, look, pictures.get(s.experiment.name, ()))
+            _experiment(k, s, look, pictures.get(s.experiment.name, ())) + _costs(results, s, look)
             for k, s in _listed(summaries)
         ),
         '<h2 id="definitions">How the numbers are defined</h2>',
@@ -262,6 +262,23 @@ def _experiment(k: int, s: ExperimentSummary, look: Look, pictures: Sequence[str
     )
     out.append(paragraph(encode, "note"))
     return "".join(out)
+
+
+def _costs(results: Results, s: ExperimentSummary, look: Look) -> str:
+    """Show what an expensive learner at the end cost with all that led to it."""
+    ledgers = [x for x in results.costs if x.experiment == s.experiment.name]
+    if not ledgers:
+        return ""
+    return (
+        f"<h3>What {ledgers[0].labels} labels and the training cost</h3>"
+        + tables.costs(ledgers, look)
+        + paragraph(
+            "Means over seeds. Ratio: encode, proxy, select, refresh and final over final alone, "
+            "in seconds. Encode: once for all strategies and seeds; nothing when the features "
+            "came from the cache.",
+            "note",
+        )
+    )
 
 
 def _sentences(s: ExperimentSummary) -> list[str]:

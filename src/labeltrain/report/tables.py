@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from labeltrain.metrics.costs import BOOKED, CostLedger
 from labeltrain.metrics.saving import SHARES, Saving
 from labeltrain.metrics.wins import WinMatrix
 from labeltrain.report.look import Look
@@ -14,6 +15,7 @@ from labeltrain.report.markup import Cell, Row, table
 from labeltrain.report.summary import ExperimentSummary, StrategySummary
 from labeltrain.report.words import (
     NONE,
+    count_text,
     interval_text,
     labels_text,
     mean_text,
@@ -35,6 +37,20 @@ def finals(summary: ExperimentSummary, look: Look) -> str:
         for s in summary.strategies
     ]
     return table([Cell("Strategy"), *(Cell(title(m)) for m in summary.metrics)], rows)
+
+
+def costs(ledgers: Sequence[CostLedger], look: Look) -> str:
+    """Seconds and examples of every step, and the ratio to the last training alone."""
+    rows = []
+    for x in ledgers:
+        cells = [
+            Cell(seconds_text(x.seconds[step]), count_text(x.examples[step])) for step in BOOKED
+        ]
+        ratios = [Cell(f"{x.ratio:.2f}" if x.encoded else NONE), Cell(f"{x.ratio_from_cache:.2f}")]
+        name = Cell(x.strategy, key=look.of(x.strategy)["color"])
+        rows.append(Row((name, *cells, *ratios)))
+    heads = ["Strategy", *(step.capitalize() for step in BOOKED)]
+    return table([*map(Cell, heads), Cell("Ratio"), Cell("Ratio, features cached")], rows)
 
 
 def needs(summary: ExperimentSummary, look: Look) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from labeltrain.metrics.costs import PAID, CostLedger
 from labeltrain.metrics.saving import Saving
 from labeltrain.report.summary import ExperimentSummary, Mean, StrategySummary
 
@@ -83,6 +84,30 @@ def seconds_text(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"
     return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def count_text(examples: float) -> str:
+    """Return a number of examples with about three figures."""
+    if examples < 10_000:
+        return f"{examples:.0f} examples"
+    return (
+        f"{examples / 1000:.0f}k examples" if examples < 1e6 else f"{examples / 1e6:.1f}M examples"
+    )
+
+
+def cost_sentence(ledger: CostLedger) -> str:
+    """Say what a strategy with an expensive learner at the end cost, beside its training alone."""
+    steps = ", ".join(
+        f"{step} {seconds_text(ledger.seconds[step])}"
+        for step in PAID
+        if step != "final" and ledger.seconds[step] > 0
+    )
+    features = "" if ledger.encoded else ", features from the cache"
+    return (
+        f"{ledger.strategy}: {ledger.ratio:.2f} times the cost of training {ledger.learner} alone "
+        f"on {ledger.labels} labels ({seconds_text(ledger.seconds['final'])}){features}: {steps} "
+        f"on top"
+    )
 
 
 def labels_text(saving: Saving, spent: float, *, baseline: bool = False) -> str:

@@ -191,7 +191,10 @@ def _own(tasks: Sequence[Task], materials: Sequence[Material]) -> list[str]:
     from labeltrain.strategies import registry as strategies
 
     homes = {strategies.get(t.strategy.name).__module__ for t in tasks}
-    homes |= {learners.get(materials[t.experiment].spec.learner).__module__ for t in tasks}
+    for spec in (materials[t.experiment].spec for t in tasks):
+        homes.add(learners.get(spec.learner).__module__)
+        if spec.final is not None:
+            homes.add(learners.get(spec.final.learner).__module__)
     return sorted(h for h in homes if not h.startswith("labeltrain.") and h != "__main__")
 
 

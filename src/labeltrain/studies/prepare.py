@@ -18,6 +18,7 @@ from labeltrain.errors import BadInput, unknown_name
 from labeltrain.learners import registry as learners
 from labeltrain.loop.checks import refuse_unmet_needs
 from labeltrain.loop.evaluate import Evaluator
+from labeltrain.loop.final import Final
 from labeltrain.loop.journal import Journal
 from labeltrain.loop.oracle import SimulatedOracle
 from labeltrain.loop.trajectory import Plan, Pool, Trajectory
@@ -45,7 +46,7 @@ class Material:
     views : dict of str to ndarray of float32, shape (count, n, d)
         Features of augmented items.
     items : sequence of length n, or None
-        The items themselves, where the learner reads them.
+        The items themselves, where a learner reads them.
     """
 
     spec: ExperimentSpec
@@ -87,6 +88,7 @@ class Material:
             self.kind,
             items=None if self.items is None else data.take(self.items, pool_rows),
             views={name: np.ascontiguousarray(v[:, pool_rows]) for name, v in self.views.items()},
+            modality=self.modality,
         )
         oracle = SimulatedOracle(
             self.labels[pool_rows], len(self.classes), noise=spec.oracle.noise, seed=seed
@@ -108,7 +110,21 @@ class Material:
             plan_of(spec, seed),
             journal,
             run_name(spec, strategy, seed),
+            final_of(spec),
         )
+
+
+def final_of(spec: ExperimentSpec) -> Final | None:
+    """Return the expensive learner of an experiment; None without one."""
+    if spec.final is None:
+        return None
+    learner = learners.make(spec.final.learner, spec.final.learner_options)
+    return Final(learner, spec.final.at, spec.final.refresh)
+
+
+def _used(spec: ExperimentSpec) -> list[str]:
+    """Return the names of the learners of an experiment."""
+    return [spec.learner, *([] if spec.final is None else [spec.final.learner])]
 
 
 def run_name(spec: ExperimentSpec, strategy: StrategySpec, seed: int) -> str:
@@ -144,6 +160,36 @@ def _refuse_seed_method(name: str) -> None:
     )
 
 
+def _refuse_bad_final(spec: ExperimentSpec) -> None:
+    """Raise where the expensive learner cannot be trained as the spec says."""
+    final = final_of(spec)
+    if final is None:
+        return
+    last = spec.seed_size + spec.batch * spec.rounds
+    if final.at and final.at[-1] > last:
+        raise BadInput(
+            f"final.at has {final.at[-1]}, and the study ends at {last} labels",
+            f"give at most {last}, or more rounds",
+        )
+    if final.at and final.at[0] < spec.seed_size:
+        raise BadInput(
+            f"final.at has {final.at[0]}, and the seed set already has {spec.seed_size} labels",
+            f"give at least {spec.seed_size}",
+        )
+    if final.refresh and not final.at:
+        raise BadInput(
+            "final.refresh renews features after trainings at chosen budgets, and there are none",
+            f"give final.at, such as [{spec.seed_size + spec.batch * (spec.rounds // 2)}]",
+        )
+    if final.refresh and spec.views.count:
+        raise BadInput("final.refresh cannot renew encoded views", "leave out views, or refresh")
+    if final.refresh and learners.get(spec.learner).reads == "items":
+        raise BadInput(
+            f"final.refresh renews features, and the learner {spec.learner!r} reads items",
+            "use a learner that reads features, such as linear",
+        )
+
+
 def refuse_bad_names(study: StudySpec) -> None:
     """Check every name and parameter of a spec before any work is done.
 
@@ -160,6 +206,7 @@ def refuse_bad_names(study: StudySpec) -> None:
                 f"views.count={spec.views.count}, and the learner {spec.learner!r} uses no views",
                 f"leave views out, or use one of: {', '.join(using)}",
             )
+        _refuse_bad_final(spec)
         for one in spec.strategies:
             strategy = strategies.make(one.name, one.parameters)
             gives = learner.serving(strategy.needs).gives
@@ -207,8 +254,9 @@ def prepare(spec: ExperimentSpec, progress: Callable[[int, int], None] | None = 
             f"metric {spec.metric!r} is not defined on {dataset.kind} data",
             f"choose one of: {', '.join(suited)}",
         )
-    learners.refuse_kind(spec.learner, dataset.kind)
-    learners.refuse_modality(spec.learner, dataset.modality)
+    for learner_name in _used(spec):
+        learners.refuse_kind(learner_name, dataset.kind)
+        learners.refuse_modality(learner_name, dataset.modality)
     if spec.views.count:
         refuse_no_views(dataset)
     for one in spec.strategies:
@@ -263,7 +311,9 @@ def prepare(spec: ExperimentSpec, progress: Callable[[int, int], None] | None = 
         test,
         dataset.modality,
         views,
-        None if learners.get(spec.learner).reads == "features" else data.take(dataset.items, rows),
+        data.take(dataset.items, rows)
+        if any(learners.get(used).reads == "items" for used in _used(spec))
+        else None,
     )
     return material, made, facts
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from labeltrain.errors import BadInput
-from labeltrain.metrics import Curve, Experiment, Results
+from labeltrain.metrics import BOOKED, CostLedger, Curve, Experiment, Results
 from labeltrain.store import Event, Workspace
-from labeltrain.studies.prepare import run_name
-from labeltrain.studies.spec import StudySpec
+from labeltrain.studies.prepare import final_of, run_name
+from labeltrain.studies.spec import ExperimentSpec, StudySpec
 
 
 def read_results(folder: Path) -> Results:
@@ -29,47 +30,129 @@ def read_results(folder: Path) -> Results:
         held = workspace.first().body
         spec = StudySpec.model_validate(held["spec"])
         encoded: dict[str, dict[str, Any]] = {}
-        scored: dict[str, list[Event]] = defaultdict(list)
-        exhausted: set[str] = set()
+        runs: dict[str, _Run] = defaultdict(_Run)
         seconds = 0.0
         for event in workspace.events():
             if event.kind == "encoded":
                 encoded[event.body["experiment"]] = event.body
             elif event.kind == "scored":
-                scored[event.run].append(event)
+                runs[event.run].scored.append(event)
+            elif event.kind == "final":
+                runs[event.run].finals.append(event)
             elif event.kind == "session":
                 seconds += event.body["seconds"]
-            elif event.kind == "picked" and event.body["exhausted"]:
-                exhausted.add(event.run)
-    if not scored:
+            elif event.kind == "picked":
+                runs[event.run].exhausted |= bool(event.body["exhausted"])
+    if not any(run.scored for run in runs.values()):
         raise BadInput(f"{folder} has no finished round yet", "run the study first")
-    curves, complete = [], True
-    for experiment in spec.experiments:
-        for strategy in experiment.strategies:
-            for seed in experiment.seeds:
-                name = run_name(experiment, strategy, seed)
-                events = scored.get(name, [])
-                whole = bool(events) and (
-                    events[-1].body["round"] >= experiment.rounds or name in exhausted
-                )
-                complete &= whole
-                if events:
-                    curves.append(_curve(experiment.title, strategy.title, seed, events, whole))
-    experiments = tuple(
+    curves, last, complete = [], [], True
+    experiments = [
         _experiment(e.title, e.dataset, e.learner, e.metric, encoded[e.title])
         for e in spec.experiments
         if e.title in encoded
-    )
+    ]
+    costs: list[CostLedger] = []
+    for experiment in spec.experiments:
+        for strategy in experiment.strategies:
+            own = []
+            for seed in experiment.seeds:
+                run = runs[run_name(experiment, strategy, seed)]
+                whole = run.whole(experiment)
+                complete &= whole
+                if run.scored:
+                    curves.append(_curve(experiment.title, strategy.title, seed, run.scored, whole))
+                if run.finals:
+                    name = final_title(experiment)
+                    last.append(_curve(name, strategy.title, seed, run.finals, whole))
+                    own.append(run)
+            if own:
+                costs.append(ledger(experiment, strategy.title, own, encoded[experiment.title]))
+    finals = [
+        _experiment(final_title(e), e.dataset, e.final.learner, _final_metric(e), encoded[e.title])
+        for e in spec.experiments
+        if e.final is not None and any(c.experiment == final_title(e) for c in last)
+    ]
     return Results(
         title=spec.title,
         spec=spec.as_yaml(),
         versions=held["versions"],
-        experiments=experiments,
-        curves=tuple(curves),
+        experiments=(*experiments, *finals),
+        curves=(*curves, *last),
         baseline=spec.baseline,
         seconds_total=seconds,
         complete=complete,
+        costs=tuple(costs),
     )
+
+
+def final_title(experiment: ExperimentSpec) -> str:
+    """Return under which name the expensive learner of an experiment is reported."""
+    name = experiment.final.learner if experiment.final else ""
+    return f"{experiment.title}, final {name}"
+
+
+def _final_metric(experiment: ExperimentSpec) -> str:
+    # The expensive learner does not predict the whole pool, only the test.
+    return "accuracy" if experiment.metric == "pool_accuracy" else experiment.metric
+
+
+@dataclass
+class _Run:
+    """The events of one trajectory that a report reads."""
+
+    scored: list[Event] = field(default_factory=list)
+    finals: list[Event] = field(default_factory=list)
+    exhausted: bool = False
+
+    def whole(self, experiment: ExperimentSpec) -> bool:
+        """Tell whether the trajectory ran to its end."""
+        if not self.scored:
+            return False
+        body = self.scored[-1].body
+        if body["round"] < experiment.rounds and not self.exhausted:
+            return False
+        final = final_of(experiment)
+        done = [budget for event in self.finals for budget in event.body["budgets"]]
+        return final is None or not final.due(body["labels"], done, True)
+
+
+def ledger(
+    experiment: ExperimentSpec, strategy: str, runs: list[_Run], encoded: dict[str, Any]
+) -> CostLedger:
+    """Book the costs of trajectories up to the last training of their expensive learner."""
+    seconds: dict[str, float] = dict.fromkeys(BOOKED, 0.0)
+    examples: dict[str, float] = dict.fromkeys(BOOKED, 0.0)
+    for run in runs:
+        end = run.finals[-1].body
+        for event in run.scored:
+            if event.body["round"] <= end["round"]:
+                spent = event.body["seconds"]
+                seconds["proxy"] += spent["train"]
+                seconds["select"] += spent["select"]
+                seconds["evaluate"] += spent["evaluate"]
+                examples["proxy"] += event.body["examples"]
+        for event in run.finals[:-1]:
+            if event.body["features"] is not None:
+                spent = event.body["seconds"]
+                seconds["refresh"] += spent["final"] + spent["encode"]
+                seconds["proxy"] += spent["train"]
+                examples["refresh"] += event.body["examples"] + _items(encoded)
+        seconds["final"] += end["seconds"]["final"]
+        seconds["evaluate"] += end["seconds"]["evaluate"]
+        examples["final"] += end["examples"]
+    seconds = {step: value / len(runs) for step, value in seconds.items()}
+    examples = {step: value / len(runs) for step, value in examples.items()}
+    fresh = not encoded["from_cache"]
+    seconds["encode"] = encoded["seconds"] if fresh else 0.0
+    examples["encode"] = _items(encoded) * (1 + 2 * experiment.views.count) if fresh else 0
+    return CostLedger(
+        final_title(experiment), strategy, experiment.final.learner if experiment.final else "",
+        int(runs[-1].finals[-1].body["labels"]), len(runs), seconds, examples, fresh,
+    )  # fmt: skip
+
+
+def _items(encoded: dict[str, Any]) -> float:
+    return float(encoded["pool_size"] + encoded["test_size"])
 
 
 def _grew(events: list[Event], i: int) -> bool:

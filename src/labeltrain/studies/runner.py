@@ -6,7 +6,9 @@ import os
 import platform
 import re
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,15 +21,19 @@ from labeltrain.studies.prepare import (
     Material,
     Prepared,
     encoded_event,
+    final_of,
     prepare,
     refuse_bad_names,
     run_name,
 )
-from labeltrain.studies.spec import StudySpec
+from labeltrain.studies.spec import ExperimentSpec, StudySpec
 
 PACKAGES = (
     "labeltrain", "numpy", "scipy", "scikit-learn", "torch", "transformers", "tokenizers",
 )  # fmt: skip
+
+
+FINAL = 20000.0  # work of a training of the expensive learner, in units of a hundred labels' fit
 
 
 class Progress(Protocol):
@@ -138,8 +144,12 @@ def _refuse_other_study(workspace: Workspace, spec: StudySpec) -> None:
     raise BadInput(
         f"{workspace.folder} holds another study; it differs in: {'; '.join(differing[:6])}",
         "choose another --workspace, run with the same options, or delete the directory"
-        + ("" if _last_rounds(workspace) else ": no round of it is done"),
+        + ("" if _any_round(workspace) else ": no round of it is done"),
     )
+
+
+def _any_round(workspace: Workspace) -> bool:
+    return any(True for _ in workspace.events(kind="scored"))
 
 
 def _differences(old: Any, new: Any, where: str = "") -> list[str]:
@@ -158,6 +168,11 @@ def _short(value: Any) -> str:
     return text if len(text) < 60 else text[:57] + "..."
 
 
+def trainings_of(spec: ExperimentSpec) -> int:
+    """Return how often the expensive learner is trained in one trajectory."""
+    return 0 if spec.final is None else max(1, len(spec.final.at))
+
+
 def tasks_of(spec: StudySpec) -> list[Task]:
     """Return every trajectory of a study: seeds outermost, so that partial results are paired."""
     return [
@@ -168,26 +183,52 @@ def tasks_of(spec: StudySpec) -> list[Task]:
     ]
 
 
+@dataclass
+class _Done:
+    """What the ledger has of one trajectory."""
+
+    scored: dict[str, Any] | None = None
+    exhausted: bool = False
+    budgets: list[int | str] = field(default_factory=list)
+    kept: dict[str, Any] = field(default_factory=dict)  # files that its last events refer to
+
+    def covers(self, spec: ExperimentSpec) -> bool:
+        """Tell whether every round is scored and every training of the final learner is done."""
+        if self.scored is None:
+            return False
+        if self.scored["round"] < spec.rounds and not self.exhausted:
+            return False
+        final = final_of(spec)
+        return final is None or not final.due(self.scored["labels"], self.budgets, True)
+
+
 def _missing(workspace: Workspace, spec: StudySpec) -> list[Task]:
-    done = _last_rounds(workspace)
+    done = _done(workspace)
     missing = []
     for task in tasks_of(spec):
         experiment = spec.experiments[task.experiment]
-        last = done.get(run_name(experiment, task.strategy, task.seed))
-        if last is None or not (last["round"] >= experiment.rounds or last["exhausted"]):
+        run = done.get(run_name(experiment, task.strategy, task.seed), _Done())
+        if not run.covers(experiment):
             missing.append(task)
     return missing
 
 
-def _last_rounds(workspace: Workspace) -> dict[str, dict[str, Any]]:
-    last: dict[str, dict[str, Any]] = {}
-    exhausted: set[str] = set()
-    for event in workspace.events(kind="picked"):
-        if event.body["exhausted"]:
-            exhausted.add(event.run)
-    for event in workspace.events(kind="scored"):
-        last[event.run] = {**event.body, "exhausted": event.run in exhausted}
-    return last
+def _done(workspace: Workspace) -> dict[str, _Done]:
+    """Return where every trajectory stands."""
+    done: dict[str, _Done] = defaultdict(_Done)
+    for event in workspace.events():
+        body = event.body
+        if event.kind == "picked":
+            done[event.run].exhausted |= bool(body["exhausted"])
+        elif event.kind == "scored":
+            done[event.run].scored = body
+            done[event.run].kept["model"] = body["model"].get("arrays")
+        elif event.kind == "final":
+            done[event.run].budgets += body["budgets"]
+            if body["features"] is not None:
+                done[event.run].kept["model"] = body["model"].get("arrays")
+                done[event.run].kept["features"] = body["features"].get("arrays")
+    return done
 
 
 def _materials(
@@ -233,7 +274,7 @@ def _encoding(show: Progress, title: str) -> Callable[[int, int], None]:
 
 def _collect_orphans(workspace: Workspace) -> None:
     """Delete models that no last round refers to: a kill can leave one behind."""
-    used = {body["model"].get("arrays") for body in _last_rounds(workspace).values()}
+    used = {name for run in _done(workspace).values() for name in run.kept.values()}
     for path in array_files.ours(workspace.arrays_folder):
         if path.stem not in used:
             workspace.drop_arrays(path.stem)
@@ -261,14 +302,17 @@ def _run(
         names.add(run_name(experiment, task.strategy, task.seed))
         for number in range(experiment.rounds + 1):
             total += weight(experiment.seed_size + number * experiment.batch)
+        total += FINAL * trainings_of(experiment)
     show.stage("rounds", total)
     seen = {"seq": 0, "done": 0.0}
 
     def tick() -> None:
-        for event in workspace.events(kind="scored", after=int(seen["seq"])):
+        for event in workspace.events(after=int(seen["seq"])):
             seen["seq"] = event.seq
-            if event.run in names:
+            if event.run in names and event.kind == "scored":
                 seen["done"] += weight(event.body["labels"])
+            elif event.run in names and event.kind == "final":
+                seen["done"] += FINAL * len(event.body["budgets"])
         show.advance_to(seen["done"])
 
     tick()

@@ -86,6 +86,37 @@ class StrategySpec(_Strict):
         return f"{self.name}({', '.join(f'{k}={v}' for k, v in sorted(self.parameters.items()))})"
 
 
+class FinalSpec(_Strict):
+    """The expensive learner of selection via proxy, trained on what the loop selected."""
+
+    learner: str = Field(description="labeltrain list learners")
+    learner_options: dict[str, Any] = Field(
+        default_factory=dict, description="parameters of the learner"
+    )
+    at: tuple[Whole, ...] = Field(
+        default=(), description="numbers of labels at which it is trained; once, at the end"
+    )
+    refresh: bool = Field(
+        default=False, description="the loop goes on with features of the trained network"
+    )
+
+    @field_validator("at", mode="before")
+    @classmethod
+    def _at(cls, value: Any) -> Any:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return (value,)
+        if isinstance(value, str):
+            return tuple(int(v) if v.strip().isdigit() else v for v in value.split(","))
+        return value
+
+    @field_validator("at")
+    @classmethod
+    def _rising(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if any(v < 1 for v in value) or list(value) != sorted(set(value)):
+            raise ValueError("budgets are whole numbers from 1 on, each larger than the last")
+        return value
+
+
 class ExperimentSpec(_Strict):
     """One data set, encoder and learner, on which strategies are compared."""
 
@@ -101,6 +132,10 @@ class ExperimentSpec(_Strict):
     learner: str = Field(default="linear", description="labeltrain list learners")
     learner_options: dict[str, Any] = Field(
         default_factory=dict, description="parameters of the learner"
+    )
+    final: FinalSpec | None = Field(
+        default=None,
+        description="an expensive learner, trained at the end or `at` some numbers of labels",
     )
     views: ViewsSpec = Field(
         default=ViewsSpec(), description="encoded views for semi-supervised learners"
@@ -125,6 +160,11 @@ class ExperimentSpec(_Strict):
     oracle: OracleSpec = Field(default=OracleSpec(), description="noise: share of wrong answers")
     parallel: Whole = Field(default=1, ge=1, description="answers a sequential strategy waits for")
     metric: str = Field(default="accuracy", description="score on which label saving is computed")
+
+    @field_validator("final", mode="before")
+    @classmethod
+    def _final(cls, value: Any) -> Any:
+        return {"learner": value} if isinstance(value, str) else value
 
     @field_validator("strategies", mode="before")
     @classmethod
@@ -203,7 +243,11 @@ class StudySpec(_Strict):
 
     def as_json(self) -> dict[str, Any]:
         """Return the spec with every default filled in, as JSON values."""
-        return self.model_dump(mode="json")
+        values = self.model_dump(mode="json")
+        for experiment in values["experiments"]:
+            if experiment["final"] is None:  # specs from before there was one keep their key
+                del experiment["final"]
+        return values
 
     def as_yaml(self) -> str:
         """Return the spec with every default filled in, as YAML."""
@@ -339,6 +383,7 @@ def _readable(error: ValidationError) -> BadInput:
             fields = {
                 *SeedSet.model_fields,
                 *ViewsSpec.model_fields,
+                *FinalSpec.model_fields,
                 *OracleSpec.model_fields,
                 *StrategySpec.model_fields,
             }

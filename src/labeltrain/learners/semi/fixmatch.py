@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from labeltrain.learners.semi.weighting import Batch, Weighting, check_share, one_hot
+from labeltrain.learners.checks import check_share
+from labeltrain.learners.semi.weighting import Batch, Weighting, one_hot
 
 
 class FixMatch(Weighting):

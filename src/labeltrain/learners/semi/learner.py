@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,10 +13,19 @@ import numpy as np
 from labeltrain.encoders.base import choose_device
 from labeltrain.errors import BadInput, missing_extra
 from labeltrain.kernels.threads import torch_threads
-from labeltrain.learners.base import Cost, Learner, Model, PriorModel, Training
+from labeltrain.learners.base import Cost, Learner, Model, PriorModel, Training, with_unseen
+from labeltrain.learners.checks import (
+    check_choice,
+    check_device,
+    check_not_negative,
+    check_positive,
+    check_share,
+    check_whole,
+)
 from labeltrain.learners.mlp import MLPModel
+from labeltrain.learners.semi.balance import class_weights, wanted_share
 from labeltrain.learners.semi.training import Report, Settings, train
-from labeltrain.learners.semi.weighting import Weighting, check_positive, check_share
+from labeltrain.learners.semi.weighting import Weighting
 from labeltrain.needs import Need
 
 
@@ -32,16 +42,7 @@ class SemiModel(MLPModel):
         seen = self._arrays["seen"].astype(bool)
         weights, bias = self.head
         logits = (self.hidden(features) @ weights.T + bias).astype(np.float64)
-        logits[:, ~seen] = -np.inf
-        logits -= logits.max(axis=1, keepdims=True)
-        probabilities = np.exp(logits)
-        probabilities /= probabilities.sum(axis=1, keepdims=True)
-        new = int((~seen).sum())
-        if new:
-            chance = 1.0 / (self._facts["labels"] + 1.0)
-            probabilities *= 1.0 - chance
-            probabilities[:, ~seen] = chance / new
-        return probabilities
+        return with_unseen(logits, seen, self._facts["labels"])
 
 
 class SemiLearner(Learner):
@@ -107,26 +108,16 @@ class SemiLearner(Learner):
     ) -> None:
         name = self.name
         weight = self.weighting.weight if weight is None else weight
-        for option, value in (("steps", steps), ("batch", batch), ("ratio", ratio)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise BadInput(f"{name}: {option}={value!r}", "give a whole number of 1 or more")
-        if isinstance(width, bool) or not isinstance(width, int) or width < 0:
-            raise BadInput(f"{name}: width={width!r}", "give a whole number, 0 for a linear model")
+        check_whole(name, steps=steps, batch=batch, ratio=ratio)
+        check_whole(name, 0, width=width)
         check_positive(name, learning_rate=learning_rate)
         check_share(name, drop=drop, average=average)
-        for option, number in (
-            ("weight_decay", weight_decay), ("weight", weight), ("noise", noise)
-        ):  # fmt: skip
-            if isinstance(number, bool) or not isinstance(number, int | float) or not number >= 0:
-                raise BadInput(f"{name}: {option}={number!r}", "give a number of 0 or more")
+        check_not_negative(name, weight_decay=weight_decay, weight=weight, noise=noise)
         if drop > 0.99 or average >= 1.0:
             raise BadInput(f"{name}: drop={drop!r}, average={average!r}", "give at most 0.99")
-        if alignment not in ("auto", "none", "uniform", "labels"):
-            raise BadInput(f"{name}: alignment={alignment!r}", "use auto, none, uniform or labels")
-        if class_weight not in ("none", "balanced"):
-            raise BadInput(f"{name}: class_weight={class_weight!r}", "use none or balanced")
-        if not isinstance(device, str):
-            raise BadInput(f"{name}: device={device!r} is no name", "such as auto, cpu or cuda")
+        check_choice(name, ("auto", "none", "uniform", "labels"), alignment=alignment)
+        check_choice(name, ("none", "balanced"), class_weight=class_weight)
+        check_device(name, device)
         self.width = width
         self.settings = Settings(
             steps=steps,
@@ -175,9 +166,9 @@ class SemiLearner(Learner):
                 labels,
                 len(source.others),
                 self.method,
-                self._settings(counts[seen]),
+                replace(self.settings, alignment=wanted_share(self.alignment, counts[seen])),
                 rng,
-                class_weights=self._class_weights(counts[seen], device),
+                class_weights=class_weights(self.class_weight, counts[seen], device),
             )
         arrays = _arrays(best, seen, mean, deviation)
         facts = {
@@ -189,22 +180,6 @@ class SemiLearner(Learner):
             "stopped": report.stopped,
         }
         return SemiModel(arrays, facts), report
-
-    def _settings(self, counts: np.ndarray) -> Settings:
-        from dataclasses import replace
-
-        if self.alignment == "none":
-            return self.settings
-        wanted = np.ones(len(counts)) if self.alignment == "uniform" else counts + 1.0
-        return replace(self.settings, alignment=wanted / wanted.sum())
-
-    def _class_weights(self, counts: np.ndarray, device: str) -> Any:
-        if self.class_weight == "none":
-            return None
-        import torch
-
-        weights = counts.sum() / (len(counts) * counts)
-        return torch.from_numpy(weights.astype(np.float32)).to(device)
 
 
 class FeatureSource:

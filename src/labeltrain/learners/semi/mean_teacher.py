@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
-from labeltrain.learners.semi.weighting import Batch, Weighting, check_share
+from labeltrain.learners.checks import check_share
+from labeltrain.learners.semi.weighting import Batch, Weighting
 
 
 class MeanTeacher(Weighting):

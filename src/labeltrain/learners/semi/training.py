@@ -1,19 +1,23 @@
-"""The one training loop of all semi-supervised methods, for any network and any views."""
+"""The one training loop of all networks and methods, for any views; supervised is one of them."""
 
 from __future__ import annotations
 
 import copy
 import math
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
+from labeltrain.learners.semi.checkpoint import Checkpoint
 from labeltrain.learners.semi.weighting import Batch, Weighting, normalised
 
 SNAPSHOTS = 10  # a training
+STABLE = 0.005  # share of predictions that may change between two snapshots of a finished training
+COOL = 0.25  # of the steps so far, that a training goes on with a falling rate once it is stable
 RECENT = 10  # steps whose supervised loss is looked at
 CHANCES = 3  # times that a training goes back before it stops
 MOMENTUM = 0.97  # of the mean prediction that alignment divides by
@@ -44,6 +48,8 @@ class Settings:
         Labelled items a step, and unlabelled ones for each of them; fewer where there are fewer.
     learning_rate, final_rate, weight_decay : float
         AdamW; the rate falls along a cosine and is ``final_rate * learning_rate`` at the last step.
+    warmup : float
+        Share of the steps over which the rate rises from 0.
     weight : float
         Of the loss of unlabelled items.
     average : float
@@ -52,6 +58,8 @@ class Settings:
         Distribution of classes that predictions are aligned with (ReMixMatch).
     clip : float
         Largest norm of a gradient.
+    mixed : bool
+        Run the network in bfloat16 where that is safe (``torch.autocast``).
     """
 
     steps: int = 400
@@ -64,12 +72,26 @@ class Settings:
     average: float = 0.99
     alignment: np.ndarray | None = None
     clip: float = 1.0
+    warmup: float = 0.0
+    mixed: bool = False
 
-    def rate(self, step: int) -> float:
-        """Return the learning rate of a step."""
-        done = step / max(1, self.steps - 1)
-        fall = 0.5 * (1.0 + math.cos(math.pi * done))
-        return self.learning_rate * (self.final_rate + (1.0 - self.final_rate) * fall)
+    def rate(self, step: int, cooled: tuple[int, int] | None = (0, -1)) -> float:
+        """Return the learning rate of a step.
+
+        Parameters
+        ----------
+        step : int
+        cooled : tuple of (int, int) or None
+            First and last step of the fall; -1 stands for the last step of the plan. None: the
+            rate does not fall yet.
+        """
+        rising = min(1.0, (step + 1) / max(1.0, self.warmup * self.steps))
+        fall = 1.0
+        if cooled is not None:
+            first, last = cooled[0], cooled[1] if cooled[1] >= 0 else self.steps - 1
+            done = min(1.0, max(0.0, (step - first) / max(1, last - first)))
+            fall = 0.5 * (1.0 + math.cos(math.pi * done))
+        return self.learning_rate * rising * (self.final_rate + (1.0 - self.final_rate) * fall)
 
 
 @dataclass
@@ -86,12 +108,18 @@ class Report:
         The step whose state was kept when it diverged too often.
     used : float
         Mean weight of unlabelled items over the last tenth of the steps.
+    steps : int
+        Steps that lead to the result.
+    resumed : int or None
+        The step at which a killed training went on.
     """
 
     examples: int = 0
     rollbacks: int = 0
     stopped: int | None = None
     used: float = 0.0
+    steps: int = 0
+    resumed: int | None = None
 
 
 @dataclass
@@ -101,10 +129,13 @@ class _State:
     network: Any
     average: Any
     optimiser: Any
-    weighting: Weighting
+    weighting: Weighting | None
     mean: Any  # of the predictions, for alignment
     losses: list[float] = field(default_factory=list)
     used: list[float] = field(default_factory=list)
+    guesses: np.ndarray | None = None  # at the last snapshot, where a stable training may end
+    quiet: int = 0  # snapshots in a row at which few of them changed
+    cooled: tuple[int, int] | None = None  # first and last step of the falling rate
 
     def copy(self) -> dict[str, Any]:
         return {
@@ -115,6 +146,9 @@ class _State:
             "mean": None if self.mean is None else self.mean.clone(),
             "losses": list(self.losses),
             "used": list(self.used),
+            "guesses": self.guesses,
+            "quiet": self.quiet,
+            "cooled": self.cooled,
         }
 
     def restore(self, held: dict[str, Any]) -> None:
@@ -123,6 +157,7 @@ class _State:
         self.weighting = copy.deepcopy(held["weighting"])
         self.mean = None if held["mean"] is None else held["mean"].clone()
         self.losses, self.used = list(held["losses"]), list(held["used"])
+        self.guesses, self.quiet, self.cooled = held["guesses"], held["quiet"], held["cooled"]
 
 
 def train(
@@ -130,11 +165,14 @@ def train(
     source: Source,
     labels: Any,
     unlabelled: int,
-    weighting: Weighting,
+    weighting: Weighting | None,
     settings: Settings,
     rng: np.random.Generator,
     *,
     class_weights: Any = None,
+    groups: list[dict[str, Any]] | None = None,
+    guess: Callable[[Any], np.ndarray] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[Any, Report]:
     """Train a network in place; return the one to use, and what happened.
 
@@ -146,12 +184,24 @@ def train(
     labels : tensor of int64, shape (m,)
         Of the labelled items; on the device of the network.
     unlabelled : int
-    weighting : Weighting
+    weighting : Weighting or None
+        None: learn from labels only.
     settings : Settings
     rng : numpy.random.Generator
         Of the order of the items; torch's own generator is the caller's.
     class_weights : tensor of float32, shape (C,), optional
         Weight of each class in the supervised loss.
+    groups : list of dict, optional
+        Parameters for the optimiser, each with ``params`` and ``scale``, a factor of the learning
+        rate; all parameters that take a gradient by default.
+    guess : callable, optional
+        From the averaged network to its predictions of a fixed sample of items, int64 (s,). When
+        two snapshots in a row change at most 0.5 % of them, the rate falls over the next quarter
+        of the steps so far, and the training ends: no label is spent on stopping. By default it
+        ends after `settings.steps`, which is then also the limit.
+    checkpoint : Checkpoint, optional
+        Where the state is kept for a later call with the same arguments, which goes on from there
+        to the same result.
 
     Returns
     -------
@@ -162,27 +212,43 @@ def train(
     import torch
 
     device = labels.device
-    classes = int(network(source.labelled(np.zeros(1, dtype=np.int64))).shape[1])
+    with torch.no_grad():
+        classes = int(network.eval()(source.labelled(np.zeros(1, dtype=np.int64))).shape[1])
     weighting = copy.deepcopy(weighting)
-    weighting.begin(classes, unlabelled, device)
+    if weighting is not None:
+        weighting.begin(classes, unlabelled, device)
     average = copy.deepcopy(network).requires_grad_(False).eval()
+    if groups is None:
+        groups = [{"params": [p for p in network.parameters() if p.requires_grad], "scale": 1.0}]
     optimiser = torch.optim.AdamW(
-        network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        groups, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
     mean = None
     if settings.alignment is not None:
         mean = torch.full((classes,), 1.0 / classes, device=device)
     state = _State(network, average, optimiser, weighting, mean)
+    state.cooled = (0, settings.steps - 1) if guess is None else None
     report = Report()
     own = list(batches(len(labels), settings.batch, settings.steps, rng))
     others = list(batches(unlabelled, settings.batch * settings.ratio, settings.steps, rng))
     held, at, slower = state.copy(), 0, 1.0
     step = 0
-    while step < settings.steps:
+    if checkpoint is not None and (kept := checkpoint.load(held, rng)) is not None:
+        held, facts = kept
+        state.restore(held)
+        step = at = facts["step"]
+        slower = facts["slower"]
+        report = Report(**{**facts["report"], "resumed": at})
+    while step <= _last(state, settings):
         if step % max(1, settings.steps // SNAPSHOTS) == 0 and step > at:
+            if guess is not None:
+                _watch(state, guess, step, settings)
             held, at = state.copy(), step
+            if checkpoint is not None:
+                about = {"step": step, "slower": slower, "report": asdict(report)}
+                checkpoint.save(held, rng, about)
         for group in optimiser.param_groups:
-            group["lr"] = settings.rate(step) * slower
+            group["lr"] = settings.rate(step, state.cooled) * slower * group["scale"]
         loss = _step(
             state, source, labels, own[step], others[step], settings, step, class_weights, report
         )
@@ -196,10 +262,12 @@ def train(
             step, slower = at, slower * 0.5
             continue
         step += 1
+    report.steps = step if report.stopped is None else report.stopped
     if report.rollbacks:
         how = "stopped at" if report.stopped is not None else "went back and on from an earlier"
+        name = "labels only" if weighting is None else repr(weighting.name)
         warnings.warn(
-            f"training with {weighting.name!r} diverged {report.rollbacks} times, and {how} "
+            f"training with {name} diverged {report.rollbacks} times, and {how} "
             f"step{'' if report.stopped is None else f' {report.stopped}'}: use a smaller "
             "learning_rate",
             stacklevel=2,
@@ -207,6 +275,26 @@ def train(
     last = state.used[-max(1, settings.steps // 10) :]
     report.used = float(np.mean(last)) if last else 0.0
     return (average if settings.average > 0.0 else network.eval()), report
+
+
+def _last(state: _State, settings: Settings) -> int:
+    """Return the last step as far as it is known."""
+    return settings.steps - 1 if state.cooled is None else state.cooled[1]
+
+
+def _watch(
+    state: _State, guess: Callable[[Any], np.ndarray], step: int, settings: Settings
+) -> None:
+    """Begin the fall of the rate once predictions have settled, or the steps run out."""
+    if state.cooled is not None:
+        return
+    guesses = guess(state.average)
+    before, state.guesses = state.guesses, guesses
+    changed = 1.0 if before is None else float(np.mean(before != guesses))
+    state.quiet = state.quiet + 1 if changed <= STABLE else 0
+    ahead = max(settings.steps // SNAPSHOTS, math.ceil(COOL * step))
+    if state.quiet >= 2 or step + ahead + settings.steps // SNAPSHOTS > settings.steps:
+        state.cooled = (step, min(settings.steps, step + ahead) - 1)
 
 
 def _step(
@@ -226,20 +314,24 @@ def _step(
     network, weighting = state.network, state.weighting
     network.train()
     chosen = labels[torch.from_numpy(own).to(labels.device)]
-    supervised = torch.nn.functional.cross_entropy(
-        network(source.labelled(own)), chosen, weight=class_weights
-    )
+    with _precision(settings, labels.device):
+        logits = network(source.labelled(own))
+    supervised = torch.nn.functional.cross_entropy(logits.float(), chosen, weight=class_weights)
     loss = supervised
     report.examples += len(own)
-    if len(others) and settings.weight > 0.0:
+    if weighting is not None and len(others) and settings.weight > 0.0:
         weak = source.weak(others)
         with torch.no_grad():
-            q = _judge(state, weak).softmax(dim=1)
+            with _precision(settings, labels.device):
+                q = _judge(state, weak)
+            q = q.float().softmax(dim=1)
             q = _aligned(state, q, settings)
             rows = torch.from_numpy(others).to(labels.device)
             progress = step / max(1, settings.steps - 1)
             targets, weights = weighting.targets(Batch(q, rows, progress))
-        logits = network(weak if weighting.trains_weak else source.strong(others))
+        with _precision(settings, labels.device):
+            logits = network(weak if weighting.trains_weak else source.strong(others))
+        logits = logits.float()
         unsupervised = (weights * weighting.losses(logits, targets)).mean()
         loss = loss + settings.weight * unsupervised + weighting.extra(logits, weights)
         state.used.append(float(weights.mean()))
@@ -254,9 +346,17 @@ def _step(
     return float(supervised.detach()) if math.isfinite(float(loss.detach())) else math.nan
 
 
+def _precision(settings: Settings, device: Any) -> AbstractContextManager[Any]:
+    import torch
+
+    if not settings.mixed:
+        return nullcontext()
+    return torch.autocast(device.type, torch.bfloat16)
+
+
 def _judge(state: _State, weak: Any) -> Any:
     """Return the logits that targets are made of: without dropout."""
-    if state.weighting.teacher:
+    if state.weighting is not None and state.weighting.teacher:
         return state.average(weak)
     state.network.eval()
     logits = state.network(weak)

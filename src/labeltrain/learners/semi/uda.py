@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from labeltrain.learners.semi.weighting import (
-    Batch,
-    Weighting,
-    check_positive,
-    check_share,
-    normalised,
-)
+from labeltrain.learners.checks import check_positive, check_share
+from labeltrain.learners.semi.weighting import Batch, Weighting, normalised
 
 
 class UDA(Weighting):

@@ -6,8 +6,6 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from labeltrain.errors import BadInput
-
 
 @dataclass(frozen=True)
 class Batch:
@@ -91,28 +89,3 @@ def one_hot(labels: Any, classes: int) -> Any:
 def normalised(rows: Any) -> Any:
     """Return non-negative rows scaled to sum 1; rows of zeros stay."""
     return rows / rows.sum(dim=-1, keepdim=True).clamp(min=1e-12)
-
-
-def check_share(owner: str, **values: float) -> None:
-    """Raise unless every value is a number from 0 to 1.
-
-    Raises
-    ------
-    BadInput
-    """
-    for option, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-            raise BadInput(f"{owner}: {option}={value!r}", "give a number from 0 to 1")
-
-
-def check_positive(owner: str, **values: float) -> None:
-    """Raise unless every value is a number above 0.
-
-    Raises
-    ------
-    BadInput
-    """
-    for option, value in values.items():
-        wrong = isinstance(value, bool) or not isinstance(value, int | float)
-        if wrong or not 0 < value < float("inf"):
-            raise BadInput(f"{owner}: {option}={value!r}", "give a number above 0")

@@ -1,0 +1,1 @@
+"""Networks that learn from the items themselves: pretrained ones, and ones from scratch."""

@@ -1,0 +1,65 @@
+"""What selection via proxy costs, beside the training of the expensive learner alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+#: The steps that are booked apart, in the order in which they are shown.
+BOOKED = ("encode", "proxy", "select", "refresh", "final", "evaluate")
+#: Those that a labelling campaign pays for; scores on test items are the study's own.
+PAID = ("encode", "proxy", "select", "refresh", "final")
+
+
+@dataclass(frozen=True)
+class CostLedger:
+    """Seconds and examples of one strategy up to one training of the expensive learner.
+
+    Attributes
+    ----------
+    experiment, strategy : str
+    learner : str
+        The expensive one.
+    labels : int
+        At its last training.
+    seeds : int
+        Over which the numbers are means.
+    seconds, examples : dict of str to float
+        ``encode`` (of all items and their views, once for all seeds), ``proxy`` (all fits of the
+        loop's learner), ``select``, ``refresh`` (earlier trainings of the expensive learner whose
+        features the loop went on with, and their encodings), ``final`` (its last training),
+        ``evaluate``.
+    encoded : bool
+        False when features came from the cache: their seconds are then 0.
+
+    Examples
+    --------
+    >>> seconds = {"encode": 10.0, "proxy": 5.0, "select": 1.0, "final": 100.0}
+    >>> ledger = CostLedger("a", "margin", "finetune", 500, 3, seconds, {}, True)
+    >>> round(ledger.ratio, 2), round(ledger.ratio_from_cache, 2)
+    (1.16, 1.06)
+    """
+
+    experiment: str
+    strategy: str
+    learner: str
+    labels: int
+    seeds: int
+    seconds: Mapping[str, float]
+    examples: Mapping[str, float]
+    encoded: bool
+
+    @property
+    def ratio(self) -> float:
+        """Seconds of everything over seconds of the last training alone; NaN if that took none."""
+        return _ratio(self.seconds)
+
+    @property
+    def ratio_from_cache(self) -> float:
+        """The same when the features are there already."""
+        return _ratio({**self.seconds, "encode": 0.0})
+
+
+def _ratio(seconds: Mapping[str, float]) -> float:
+    alone = seconds.get("final", 0.0)
+    return sum(seconds.get(step, 0.0) for step in PAID) / alone if alone > 0 else float("nan")

@@ -1,0 +1,155 @@
+"""Studies with an expensive learner at the end: spec, ledger of costs, report, resume."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import labeltrain
+from labeltrain.cli.report import numbers
+from labeltrain.errors import BadInput
+from labeltrain.metrics import CostLedger
+from labeltrain.report import write
+from labeltrain.studies import read_results
+from labeltrain.studies.spec import parse_spec
+
+SMALL: dict[str, Any] = {
+    "dataset": "digits", "strategies": "random,margin", "rounds": 2, "batch": 10, "seeds": 2,
+}  # fmt: skip
+MLP = {"learner": "mlp", "learner_options": {"steps": 10, "width": 8}}
+
+
+def test_the_expensive_learner_is_an_experiment_of_its_own(tmp_path: Path) -> None:
+    results = labeltrain.run(**SMALL, final={**MLP, "at": [20, 30]}, workspace=tmp_path / "w")
+    assert [e.name for e in results.experiments] == ["digits", "digits, final mlp"]
+    last = [c for c in results.curves if c.experiment == "digits, final mlp"]
+    assert len(last) == 4
+    assert all(c.labels.tolist() == [20, 30] and c.complete for c in last)
+    assert results.experiments[1].learner == "mlp"
+    html = write(results, tmp_path).html.read_text(encoding="utf-8")
+    assert "What 30 labels and the training cost" in html
+    assert [c["ratio"] for c in numbers(results)["costs"]] == [c.ratio for c in results.costs]
+
+
+def test_the_ledger_adds_up_what_the_events_say(tmp_path: Path) -> None:
+    results = labeltrain.run(
+        **SMALL, final={**MLP, "at": [20, 30], "refresh": True}, workspace=tmp_path / "w"
+    )
+    with labeltrain.store.Workspace.open(tmp_path / "w", "study", read_only=True) as workspace:
+        events = list(workspace.events())
+    mine = [e.body for e in events if e.run.startswith("digits/margin/")]
+    scored = [b for b in mine if "spent" in b]
+    final = [b for b in mine if "budgets" in b]
+    renewed = [b for b in final if b["features"]]
+    assert (len(scored), len(final), len(renewed)) == (6, 4, 2)
+    ledger = next(c for c in results.costs if c.strategy == "margin")
+    proxy = sum(b["seconds"]["train"] for b in scored + renewed) / 2
+    refresh = sum(b["seconds"]["final"] + b["seconds"]["encode"] for b in renewed) / 2
+    last = sum(b["seconds"]["final"] for b in final if b["budgets"] == [30]) / 2
+    select = sum(b["seconds"]["select"] for b in scored) / 2
+    found = ledger.seconds
+    assert found["proxy"] == pytest.approx(proxy)
+    assert found["refresh"] == pytest.approx(refresh)
+    assert found["final"] == pytest.approx(last)
+    assert found["select"] == pytest.approx(select)
+    assert ledger.encoded  # raw features are never cached
+    whole = found["encode"] + proxy + select + refresh + last
+    assert ledger.ratio == pytest.approx(whole / last)
+    assert ledger.examples["encode"] == 1797
+    assert ledger.examples["final"] == 10 * 64
+
+
+def test_examples_and_seconds_without_a_final_training_give_no_ratio() -> None:
+    ledger = CostLedger("e", "s", "mlp", 10, 1, {"encode": 1.0}, {}, True)
+    assert np.isnan(ledger.ratio)
+
+
+def test_a_finished_study_without_its_final_trainings_goes_on(tmp_path: Path) -> None:
+    from labeltrain.studies import runner
+
+    folder = tmp_path / "w"
+    spec = parse_spec({**SMALL, "final": MLP})
+    whole = labeltrain.run(spec, workspace=tmp_path / "whole")
+
+    def kill(self: Any, due: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("labeltrain.loop.trajectory.Trajectory._finish", kill)
+        with pytest.raises(KeyboardInterrupt):
+            runner.run_study(spec, folder)
+    assert not read_results(folder).complete
+    again = labeltrain.run(spec, workspace=folder)
+    assert again.complete
+    assert not runner.run_study(spec, folder)
+    for a, b in zip(whole.curves, again.curves, strict=True):
+        np.testing.assert_array_equal(a.scores["accuracy"], b.scores["accuracy"])
+
+
+def test_workers_do_not_change_it(tmp_path: Path) -> None:
+    final = {**MLP, "at": [20, 30], "refresh": True}
+    one = labeltrain.run(**SMALL, final=final, workspace=tmp_path / "one")
+    two = labeltrain.run(**SMALL, final=final, workspace=tmp_path / "two", workers=2)
+    for a, b in zip(one.curves, two.curves, strict=True):
+        np.testing.assert_array_equal(a.scores["accuracy"], b.scores["accuracy"])
+    # Features that a later refresh replaced, and models, are deleted.
+    assert len(list((tmp_path / "one" / "arrays").glob("*.npz"))) == 8
+
+
+def test_a_spec_without_a_final_learner_keeps_its_key() -> None:
+    assert "final" not in parse_spec(SMALL).as_json()["experiments"][0]
+    assert "final" in parse_spec({**SMALL, "final": "mlp"}).as_json()["experiments"][0]
+
+
+def test_items_go_to_an_expensive_learner_that_reads_them(tmp_path: Path) -> None:
+    rows = [
+        f"{'red rose' if i % 2 else 'blue sea'} {i},{'warm' if i % 2 else 'cold'}"
+        for i in range(60)
+    ]
+    path = tmp_path / "t.csv"
+    path.write_text("text,label\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    results = labeltrain.run(
+        dataset=str(path), encoder="minilm", strategies="margin", rounds=1, batch=10, seeds=1,
+        final={"learner": "tfidf"},
+    )  # fmt: skip
+    assert results.curves[-1].scores["accuracy"].tolist() == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("final", "text"),
+    [
+        ({"learner": "mpl"}, "did you mean 'mlp'"),
+        ({"learner": "mlp", "learner_options": {"step": 3}}, "did you mean 'steps'"),
+        ({"learner": "mlp", "at": [31]}, "the study ends at 30 labels"),
+        ({"learner": "mlp", "at": [9]}, "the seed set already has 10"),
+        ({"learner": "mlp", "at": [20, 20]}, "each larger than the last"),
+        ({"learner": "mlp", "at": [0]}, "whole numbers from 1"),
+        ({"learner": "mlp", "at": "20,x"}, "not a whole number"),
+        ({"learner": "mlp", "refresh": True}, "give final.at"),
+        ({"learner": "mlp", "when": 3}, "final.when"),
+        ({"learner": "tfidf"}, "'tfidf' reads text, not features"),
+        ({}, "final.learner"),
+    ],
+)
+def test_bad_finals_are_refused_by_name(final: dict[str, Any], text: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        labeltrain.run(**SMALL, final=final)
+    assert text in str(refused.value), str(refused.value)
+
+
+def test_the_command_line(tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from labeltrain.cli.app import app
+
+    words = "run --dataset digits --strategies margin --rounds 1 --batch 10 --seeds 1 --workers 1"
+    words += f" --final mlp --final-at 10,20 --workspace {tmp_path / 'w'}"
+    found = CliRunner().invoke(app, [*words.split(), "--set", "final.learner_options.steps=5"])
+    assert found.exit_code == 0, found.output
+    assert "times the cost of training mlp alone on 20 labels" in " ".join(found.output.split())
+    shown = CliRunner().invoke(app, ["report", str(tmp_path / "w"), "--json"])
+    assert json.loads(shown.output)["costs"][0]["learner"] == "mlp"
