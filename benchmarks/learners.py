@@ -70,14 +70,16 @@ def main() -> None:
             dataset, items=made.array, modality="features", labels=dataset.labels[known],
             ids=tuple(dataset.ids[i] for i in known), test=None,
         )  # fmt: skip
-        texts = data.take(dataset.items, known) if dataset.modality == "text" else None
+        items = data.take(dataset.items, known)
         for text in options.learners:
             row = [f"{name:14s} {text:60s}"]
             seconds = 0.0
             for count in options.labels:
                 found = []
                 for seed in options.seeds:
-                    value, took = one(shell, views, texts, text, count, seed, options)
+                    value, took = one(
+                        shell, views, items, dataset.modality, text, count, seed, options
+                    )
                     found.append(value)
                     seconds += took
                 row.append(f"{100 * np.mean(found):5.1f}")
@@ -90,7 +92,14 @@ def main() -> None:
 
 
 def one(
-    shell: Any, views: Any, items: Any, text: str, count: int, seed: int, options: Any
+    shell: Any,
+    views: Any,
+    items: Any,
+    modality: str,
+    text: str,
+    count: int,
+    seed: int,
+    options: Any,
 ) -> tuple[float, float]:
     """Return the score on the test items, and the seconds of the fit."""
     pool, test = data.split(shell, mode="redraw", test_fraction=0.3, seed=seed)
@@ -101,7 +110,7 @@ def one(
         ).positions
         training = Training(
             features, picks, shell.labels[pool][picks], len(shell.classes),
-            items=None if items is None else data.take(items, pool),
+            items=data.take(items, pool), names=shell.classes, modality=modality,
             **{strength: drawn(array[:, pool]) for strength, array in views.items()},
         )  # fmt: skip
         started = time.perf_counter()

@@ -126,7 +126,7 @@ def test_items_and_learner_stay_the_same_objects(
         once = len(seen)
         assert project.model() is project.model()
         assert len(seen) == once
-        assert project.inputs() is project.contents() is project.inputs()
+        assert project.inputs() is project.inputs("items") is project.inputs()
     assert once > 3
     assert len(set(seen)) == 1
 
@@ -137,11 +137,10 @@ def test_a_learner_of_features_loads_no_items(
     def never(*_: Any) -> Any:
         raise AssertionError("the items were loaded")
 
-    monkeypatch.setattr("labeltrain.projects.project.load_contents", never)
+    monkeypatch.setattr("labeltrain.projects.shared.load_contents", never)
     with begin_texts(tmp_path / "p", source, learner="linear", audit_share=0.5) as project:
         answered(project, 80)
         project.predict()
-        assert project.contents() is None
         assert project.inputs() is project.features()
         assert training_set(project).items is None
         assert "contents" not in project.spec

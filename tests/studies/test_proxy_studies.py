@@ -59,7 +59,11 @@ def test_the_ledger_adds_up_what_the_events_say(tmp_path: Path) -> None:
     assert ledger.encoded  # raw features are never cached
     whole = found["encode"] + proxy + select + refresh + last
     assert ledger.ratio == pytest.approx(whole / last)
-    assert ledger.examples["encode"] == 1797
+    pool, test = (results.experiments[0].pool_size, results.experiments[0].test_size)
+    assert ledger.examples["encode"] == pool
+    assert ledger.examples["evaluate"] == test
+    encoded = next(e.body for e in events if e.kind == "encoded")
+    assert found["encode"] == pytest.approx(encoded["seconds"] * pool / (pool + test))
     assert ledger.examples["final"] == 10 * 64
 
 

@@ -310,6 +310,10 @@ def _print_status(found: dict[str, Any]) -> None:
 def predict(
     folder: Folder,
     out: Annotated[Path, typer.Option(help=".csv, .tsv, .jsonl or .parquet.")],
+    model: Annotated[
+        Path | None,
+        typer.Option(help="A file of save-model; it predicts instead of the project's own."),
+    ] = None,
 ) -> None:
     """Write a label and a calibrated confidence for every item."""
     from labeltrain.projects import Project
@@ -318,7 +322,7 @@ def predict(
 
     check_writable(out)
     with Project.open(folder, read_only=True) as project:
-        rows = project.predict()
+        rows = project.predict(model)
     write_rows(out, rows, list(rows[0]))
     typer.echo(f"{out}: {many(len(rows), 'item')}")
 
@@ -357,13 +361,81 @@ def history(folder: Folder, json_: Json = False) -> None:
 def save_model(
     folder: Folder,
     out: Annotated[Path, typer.Option(help="An .npz file; loads without pickle.")],
+    final: Annotated[
+        str | None,
+        typer.Option(
+            help="Train this learner instead, on all labels so far: finetune, mean-teacher ... "
+            "(labeltrain list learners). The project goes on with its own."
+        ),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="key=value, a parameter of it: --set steps=200."),
+    ] = None,
+    json_: Json = False,
 ) -> None:
-    """Write the trained model; load it with labeltrain.projects.load_model."""
+    """Write the trained model; load it with labeltrain.projects.load_model.
+
+    A long training that was stopped goes on when the same command is run again.
+    """
+    from labeltrain.cli.output import as_json
     from labeltrain.errors import BadInput
     from labeltrain.projects import Project
+    from labeltrain.projects.files import check_place
+    from labeltrain.projects.words import many
+    from labeltrain.studies.overrides import overridden
 
     if out.suffix.lower() != ".npz":
         raise BadInput(f"{out}: a model file ends in .npz", f"use {out.with_suffix('.npz')}")
+    if set_ and final is None:
+        raise BadInput(
+            f"--set {set_[0]} is for another learner", "name it: --final finetune --set steps=200"
+        )
+    options = overridden({}, set_ or (), {})
+    check_place(out)
     with Project.open(folder, read_only=True) as project:
-        project.model().save(out)
+        if final is None:
+            saved = project.model()
+        else:
+            labels = many(len(project.state.training()[0]), "label")
+            typer.echo(f"{final} on {labels} ...", err=True)
+            saved = project.final(final, options)
+        known = len(project.state.audited())
+    saved.save(out)
+    if json_:
+        about = {"out": str(out), "temperature": saved.temperature, "audit_labels": known}
+        as_json({**about, **saved.facts})
+        return
+    if final is not None:
+        _print_final(saved.facts, known)
     typer.echo(f"{out}: load it with labeltrain.projects.load_model({str(out)!r})")
+    if final is not None:
+        typer.echo(f"Or: labeltrain project predict {folder} --out all.csv --model {out}")
+
+
+def _print_final(facts: dict[str, Any], known: int) -> None:
+    from labeltrain.loop.audit import FIRST
+    from labeltrain.projects.words import many
+
+    typer.echo(
+        f"{facts['learner']}: {many(facts['training_labels'], 'label')}, "
+        f"{facts['examples']:,} examples, {facts['seconds']:.1f} s"
+    )
+    audit, own = facts["audit"], facts["own"]
+    if audit is None:
+        typer.echo(f"accuracy: not known yet: {known} of {FIRST} audit labels")
+    else:
+        typer.echo(
+            f"accuracy: {_interval(audit)}, on {known} random audit labels; "
+            f"of {own['learner']}, the project's own: {_interval(own)}"
+        )
+    basis = {
+        "audit": "calibrated on the audit labels",
+        "out of fold": "calibrated on out-of-fold predictions",
+        None: f"not calibrated: {known} of {FIRST} audit labels",
+    }
+    typer.echo(f"confidence: {basis[facts['calibrated_on']]}")
+
+
+def _interval(found: dict[str, Any]) -> str:
+    return f"{found['score']:.3f} ({found['low']:.3f} to {found['high']:.3f}, 95 %)"

@@ -40,4 +40,5 @@ def out_of_fold(learner: Learner, training: Training, rng: np.random.Generator) 
         held_out = training.labelled[~keep]
         inputs = training.features if learner.reads == "features" else training.items
         result[~keep] = model.predict_proba(take(inputs, held_out))
+        del model  # a network is large; the next fold fits another
     return result

@@ -5,6 +5,7 @@ from __future__ import annotations
 from labeltrain.metrics.agreement import krippendorff_alpha, pairwise_agreement
 from labeltrain.metrics.calibration import apply_temperature, fit_temperature
 from labeltrain.metrics.compare import Comparison, compare, compare_all
+from labeltrain.metrics.contrast import Contrast, contrast
 from labeltrain.metrics.costs import BOOKED, CostLedger
 from labeltrain.metrics.curves import Curve, Experiment, Results
 from labeltrain.metrics.monotone import area_under_curve, isotonic, labels_needed
@@ -32,6 +33,7 @@ __all__ = [
     "METRICS",
     "SHARES",
     "Comparison",
+    "Contrast",
     "CostLedger",
     "Curve",
     "Experiment",
@@ -47,6 +49,7 @@ __all__ = [
     "binomial_interval",
     "compare",
     "compare_all",
+    "contrast",
     "ece",
     "exact_match",
     "fit_temperature",

@@ -25,7 +25,7 @@ class CostLedger:
     seeds : int
         Over which the numbers are means.
     seconds, examples : dict of str to float
-        ``encode`` (of all items and their views, once for all seeds), ``proxy`` (all fits of the
+        ``encode`` (of the pool and its views, once for all seeds), ``proxy`` (all fits of the
         loop's learner), ``select``, ``refresh`` (earlier trainings of the expensive learner whose
         features the loop went on with, and their encodings), ``final`` (its last training),
         ``evaluate``.

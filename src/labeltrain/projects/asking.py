@@ -16,7 +16,7 @@ from labeltrain.loop.out_of_fold import out_of_fold
 from labeltrain.loop.sources import model_sources
 from labeltrain.needs import OF_A_TRAINED_MODEL
 from labeltrain.projects.state import ProjectState
-from labeltrain.projects.training import THREADS, fit, training_set
+from labeltrain.projects.training import fit, training_set
 from labeltrain.rng import stream
 from labeltrain.store import Event
 from labeltrain.strategies import registry as strategies
@@ -156,7 +156,7 @@ def _select(
         sources={Need.EMBEDDINGS: project.features(), **({} if blind else known)},
     )
     # A strategy that looks at nothing computes nothing that threads could change.
-    with limited_threads(THREADS) if chosen.needs else nullcontext():
+    with limited_threads(project.threads) if chosen.needs else nullcontext():
         found = chosen.select(view, count, stream(seed, "select", number))
     picks = checked(found, view, count, chosen.name)
     return chosen, [

@@ -67,7 +67,9 @@ def load_features(
 
 
 def write_contents(folder: Path, dataset: Dataset, learner: Learner) -> str | None:
-    """Save items that `learner` reads and the snapshot does not hold: images given as an array.
+    """Save items that the snapshot does not hold and a learner may read: images as an array.
+
+    Pixels are kept whatever `learner` reads: a final one may read them.
 
     Returns
     -------
@@ -77,11 +79,14 @@ def write_contents(folder: Path, dataset: Dataset, learner: Learner) -> str | No
     Raises
     ------
     BadInput
-        Images of several sizes, which are no array.
+        Images of several sizes, which are no array, and `learner` reads them.
     """
-    if learner.reads == "features" or shown(dataset):
+    features = learner.reads == "features"
+    if shown(dataset) or (features and dataset.modality != "image"):
         return None
     if len({np.shape(item) for item in dataset.items}) > 1:
+        if features:
+            return None
         raise BadInput(
             f"{dataset.name} holds images of several sizes in memory, which a project cannot keep "
             f"for the learner {learner.name!r} to read",
@@ -98,14 +103,18 @@ def load_contents(workspace: Workspace, spec: Mapping[str, Any], items: Items) -
     ------
     StoreDamaged
         The file is damaged; or it is missing, and the data it was made from are no longer there.
+    BadInput
+        They were not kept: images of several sizes in memory, or a project of an earlier version.
     """
     name = spec.get("contents")
     if name is None:
         held = items.dataset()
-        if held is None:  # a project of another version, or written by hand
-            raise StoreDamaged(
-                f"{workspace.folder} does not hold the items that its learner reads",
-                "begin a new project",
+        if held is None:
+            raise BadInput(
+                f"{workspace.folder} holds features of its items, not the items that the learner "
+                "reads",
+                "begin a new project, with images as files or as one array, and tell it what "
+                "`labeltrain project export` writes",
             )
         return held.items
     path = workspace.arrays_folder / f"{name}.npz"

@@ -109,9 +109,22 @@ def check_writable(path: Path) -> None:
     StoreUnwritable
         Its directory cannot be written.
     """
+    check_suffix(path)
+    check_place(path)
+
+
+def check_place(path: Path) -> None:
+    """Refuse a file that cannot be written, whatever its kind.
+
+    Raises
+    ------
+    BadInput
+        A directory has that name.
+    StoreUnwritable
+        Its directory cannot be written.
+    """
     import tempfile
 
-    check_suffix(path)
     if path.is_dir():
         raise BadInput(f"{path} is a directory", "give the name of a file")
     try:

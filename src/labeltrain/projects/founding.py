@@ -16,6 +16,7 @@ from labeltrain.data.checks import check_ids
 from labeltrain.encoders.base import check_modality
 from labeltrain.encoders.registry import fitting
 from labeltrain.errors import BadInput, StoreDamaged, nearest
+from labeltrain.kernels.threads import available_threads
 from labeltrain.learners import registry as learners
 from labeltrain.learners.base import Learner
 from labeltrain.loop import audit
@@ -87,6 +88,8 @@ def found(
         "data": origin,
         "data_options": data_options,
     }
+    if trained_by.reads == "items":
+        spec["threads"] = available_threads()  # for good: the last bits of a fit depend on it
     arrays = folder / "arrays"
     contents = write_contents(arrays, dataset, trained_by)
     if contents is not None:

@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from labeltrain.data import Dataset
-from labeltrain.errors import BadInput, LabelTrainError, StoreDamaged, unknown_name
-from labeltrain.learners import Learner, Model
-from labeltrain.learners import registry as learners
+from labeltrain.errors import BadInput, LabelTrainError
 from labeltrain.projects import measuring
-from labeltrain.projects.answering import Row, interpret, near_misses, to_store
+from labeltrain.projects.answering import Row, interpret, to_store
 from labeltrain.projects.asking import choose, question
-from labeltrain.projects.content import load_contents, load_features, load_items
+from labeltrain.projects.classes import refuse_to_drop, warn_of_near_misses
 from labeltrain.projects.files import read_rows
 from labeltrain.projects.founding import found
-from labeltrain.projects.items import Items
 from labeltrain.projects.model import SavedModel
 from labeltrain.projects.results import answers_in_force, predictions
-from labeltrain.projects.state import ProjectState
-from labeltrain.projects.training import fit, temperature
-from labeltrain.projects.words import many
+from labeltrain.projects.saving import final_model, own_model
+from labeltrain.projects.shared import OpenProject
 from labeltrain.store import Event, Workspace
-from labeltrain.strategies import registry as strategies
 
 
-class Project:
+class Project(OpenProject):
     """A labelling project in a directory; use :meth:`new` or :meth:`open`.
 
     Every method that changes something commits it before it returns. A project is a context
@@ -52,20 +44,11 @@ class Project:
     """
 
     def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
-        self._closed = False
-        self.folder = workspace.folder
-        self.spec: dict[str, Any] = workspace.first().body
-        self.items: Items = load_items(workspace, self.spec)
-        self.state = ProjectState.fold(workspace.events())
+        super().__init__(workspace)
         self._position = {identifier: p for p, identifier in enumerate(self.items.ids)}
-        self._features: np.ndarray | None = None
-        self._contents: Any = None
-        self._learner: Learner | None = None
         self._saved: SavedModel | None = None  # until anything changes: it may take six fits
-        self._fitted: Model | None = None  # of the labels in force; dropped when they change
 
-    # -- making and opening --------------------------------------------------------------------
+    # -- making --------------------------------------------------------------------------------
 
     @classmethod
     def new(
@@ -128,43 +111,6 @@ class Project:
                 data_options=data_options,
             )
         )
-
-    @classmethod
-    def open(cls, folder: str | Path, *, read_only: bool = False) -> Project:
-        """Open a project; `read_only` also while another process works on it.
-
-        Raises
-        ------
-        BadInput
-            There is none.
-        StoreDamaged, WorkspaceBusy
-        """
-        return cls._begin(Workspace.open(Path(folder), "project", read_only=read_only))
-
-    @classmethod
-    def _begin(cls, workspace: Workspace) -> Project:
-        try:
-            return cls(workspace)
-        except BaseException:
-            workspace.close()
-            raise
-
-    def close(self) -> None:
-        """Give the directory back; a closed project can be closed again, and nothing else."""
-        if not self._closed:
-            self._closed = True
-            self._workspace.close()
-
-    def __enter__(self) -> Project:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    @property
-    def read_only(self) -> bool:
-        """True when nothing can be changed."""
-        return self._workspace.ledger.epoch is None
 
     # -- asking and answering ------------------------------------------------------------------
 
@@ -256,13 +202,7 @@ class Project:
             events.append(Event("", "answered", {"answers": stored, "source": source}))
         before = list(self.state.classes)
         self._append(*events)
-        for mistake, other in near_misses(new, before):
-            warnings.warn(
-                f"the new class {mistake!r} is spelt almost like {other!r}; if it is a mistake, "
-                f"correct the file, tell it again, and drop the class: "
-                f"labeltrain project drop-class {self.folder} {shlex.quote(mistake)}",
-                stacklevel=2,
-            )
+        warn_of_near_misses(new, before, self.folder)
         try:
             self._measure_if_due()
         except LabelTrainError as error:
@@ -279,23 +219,7 @@ class Project:
             There is no such class, an answer in force uses it, or fewer than two would be left.
         """
         self._refuse_unless_mine()
-        classes = self.state.classes
-        if name not in classes:
-            raise unknown_name("class", name, classes)
-        used = {
-            self.items.ids[position]: vote.annotator
-            for position, votes in self.state.votes.items()
-            for vote in votes.values()
-            if vote.label == name
-        }
-        if used:
-            shown = ", ".join(repr(i) for i in list(used)[:5]) + (", ..." if len(used) > 5 else "")
-            raise BadInput(
-                f"class {name!r} is the answer to {many(len(used), 'item')}: {shown}",
-                "tell another class for them, or withdraw these answers, first",
-            )
-        if len(classes) <= 2:
-            raise BadInput(f"{name!r} is one of two classes", "a project has at least two")
+        refuse_to_drop(name, self.state, self.items.ids)
         self._append(Event("", "classes", {"added": [], "removed": [name]}))
 
     # -- what comes out ------------------------------------------------------------------------
@@ -307,8 +231,13 @@ class Project:
         self._measure_if_due()
         return status(self)
 
-    def predict(self) -> list[dict[str, Any]]:
+    def predict(self, model: SavedModel | str | Path | None = None) -> list[dict[str, Any]]:
         """Return a label and a calibrated confidence for every item.
+
+        Parameters
+        ----------
+        model : SavedModel or path, optional
+            Predicts instead of the project's own, such as one that :meth:`final` made.
 
         Returns
         -------
@@ -316,32 +245,51 @@ class Project:
             ``id``; ``label``, ``confidence`` and ``source``: a person's label with confidence 1,
             else the model's; ``model_label`` and ``model_confidence``: what the model says of
             labelled items too.
+
+        Raises
+        ------
+        BadInput
+            `model` is no model, or its classes or items are not those of this project.
         """
-        return predictions(self)
+        return predictions(self, model)
 
     def model(self) -> SavedModel:
         """Return the model of the labels so far, calibrated."""
         if self._saved is None:
-            self._saved = self._calibrated()
+            self._saved = own_model(self)
         return self._saved
 
-    def _calibrated(self) -> SavedModel:
-        model = self.fitted()
-        latest = self.state.measurements[-1] if self.state.measurements else None
-        return SavedModel(
-            model,
-            tuple(self.state.classes),
-            self.spec["encoder"],
-            self.spec["encoder_options"],
-            temperature(self, model),
-            {
-                "modality": self.spec["modality"],
-                "labels": len(self.state.labels()),
-                "training_labels": len(self.state.training()[0]),
-                "audit": latest,
-            },
-            self.learner().reads,
-        )
+    def final(self, learner: str, options: Mapping[str, Any] | None = None) -> SavedModel:
+        """Train another learner on the labels so far: selection via proxy.
+
+        The questions go on being asked by the project's own learner; nothing of it changes. The
+        same call after a kill goes on from the last state that a long training has kept in the
+        project's folder.
+
+        Parameters
+        ----------
+        learner : str
+            Any learner: "finetune", "mean-teacher" ...
+        options : mapping, optional
+            Its parameters.
+
+        Returns
+        -------
+        SavedModel
+            Its ``facts`` have ``audit``, the accuracy on the audit's answers with its interval;
+            ``own``, that of the project's own learner on the same answers; both None below 30 of
+            them; ``seconds`` and ``examples`` of the training; ``calibrated_on``, what its
+            confidence was fitted on: "audit", "out of fold" (never for a learner that reads
+            items), or None.
+
+        Raises
+        ------
+        BadInput
+            Unknown learner or parameter, a learner that does not read such items, labels of fewer
+            than two classes.
+        """
+        self._refuse_if_closed()
+        return final_model(self, learner, options)
 
     def export(self) -> list[dict[str, Any]]:
         """Return every answer in force: one row per item and annotator, with the item's label."""
@@ -353,51 +301,6 @@ class Project:
 
         return history(self._workspace.events())
 
-    # -- what the parts of a project share -----------------------------------------------------
-
-    def features(self) -> np.ndarray:
-        """Return the encoded items, float32 (n, d); encoded again when their file is missing."""
-        if self._features is None:
-            if self.state.encoded is None:
-                raise StoreDamaged(
-                    f"{self.folder}: the ledger does not say where the features are",
-                    f"run: labeltrain repair {self.folder}, or begin a new project",
-                )
-            array, events = load_features(
-                self._workspace, self.spec, self.items, self.state.encoded
-            )
-            if not self.read_only:
-                self._append(*events)
-            self._features = array
-        return self._features
-
-    def contents(self) -> Any:
-        """Return the items themselves where the learner reads them, else None and load nothing.
-
-        It is the same object from call to call, so that a learner can keep what it made of it.
-        """
-        if self._contents is None and self.learner().reads == "items":
-            self._contents = load_contents(self._workspace, self.spec, self.items)
-        return self._contents
-
-    def inputs(self) -> Any:
-        """Return what the project's models predict from, of all items: features, or items."""
-        contents = self.contents()
-        return self.features() if contents is None else contents
-
-    def learner(self) -> Learner:
-        """Return the project's learner, giving what the project's strategy needs."""
-        if self._learner is None:
-            learner = learners.make(self.spec["learner"], self.spec["learner_options"])
-            self._learner = learner.serving(strategies.make(self.spec["strategy"]).needs)
-        return self._learner
-
-    def fitted(self) -> Model:
-        """Return the model of the labels in force, not calibrated; fitted when they change."""
-        if self._fitted is None:
-            self._fitted = fit(self)
-        return self._fitted
-
     def _questions(self, positions: Sequence[int]) -> list[dict[str, Any]]:
         return [dict(question(self, p)) for p in positions]
 
@@ -405,18 +308,6 @@ class Project:
         if not self.read_only and measuring.is_due(self.state):
             self._append(measuring.measured(self))
 
-    def _append(self, *events: Event) -> None:
-        # What is applied is what a reopened project will read: tuples are lists, say.
-        held = [replace(event, body=json.loads(json.dumps(event.body))) for event in events]
-        self._workspace.append(held)
-        for event in held:
-            self.state.apply(event)
-            self._saved = None
-            if event.kind in ("answered", "classes"):
-                self._fitted = None
-
-    def _refuse_unless_mine(self) -> None:
-        if self._closed:
-            raise BadInput(f"this project in {self.folder} was closed", "open it again")
-        if self.read_only:
-            raise BadInput(f"{self.folder} is open for reading only", "open it without read_only")
+    def _applied(self, event: Event) -> None:
+        super()._applied(event)
+        self._saved = None

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from labeltrain.errors import BadInput
 from labeltrain.projects.answering import skip_word
+from labeltrain.projects.model import SavedModel, load_model
+from labeltrain.projects.saving import refuse_misfit
 
 if TYPE_CHECKING:
     from labeltrain.projects.project import Project
 
 
-def predictions(project: Project) -> list[dict[str, Any]]:
+def predictions(
+    project: Project, given: SavedModel | str | Path | None = None
+) -> list[dict[str, Any]]:
     """Return a label and a confidence for every item; see :meth:`labeltrain.Project.predict`."""
-    saved = project.model()
-    probabilities = saved.probabilities_of_inputs(project.inputs())
+    saved = project.model() if given is None else _fitting(project, given)
+    inputs = project.inputs(saved.reads)
+    if saved.reads == "features":
+        probabilities = saved.probabilities_of_features(inputs)
+    else:
+        probabilities = saved.probabilities_of_inputs(inputs)
     best, sure = probabilities.argmax(axis=1).tolist(), probabilities.max(axis=1).tolist()
     labels = project.state.labels()
     rows = []
@@ -30,6 +40,16 @@ def predictions(project: Project) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _fitting(project: Project, given: SavedModel | str | Path) -> SavedModel:
+    saved = load_model(given) if isinstance(given, str | Path) else given
+    if not isinstance(saved, SavedModel):
+        raise BadInput(
+            f"model={given!r} is no model", "give a file that save-model wrote, or a SavedModel"
+        )
+    refuse_misfit(project, saved)
+    return saved
 
 
 def answers_in_force(project: Project) -> list[dict[str, Any]]:

@@ -1,30 +1,43 @@
-"""From the labels in force to a calibrated model."""
+"""From the labels in force to a model, and to the temperature that makes it honest."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from labeltrain.data import take
 from labeltrain.kernels.threads import limited_threads
-from labeltrain.learners import Model, Training
-from labeltrain.loop import audit
+from labeltrain.learners import Learner, Model, Training
 from labeltrain.loop.out_of_fold import out_of_fold
 from labeltrain.metrics import fit_temperature
 from labeltrain.needs import Need
+from labeltrain.projects.measuring import truth
 from labeltrain.rng import stream
 
 if TYPE_CHECKING:
-    from labeltrain.projects.project import Project
+    from labeltrain.projects.shared import OpenProject
 
 THREADS = 1  # the last bits of a fit, and so the picks, depend on it
 CALIBRATE_FROM = 20  # labels below which a temperature would be fitted to noise
+OWN = "own"  # the training of the project's own learner
+STATES = "trainings"  # the folder where trainings keep their states
 
 
-def training_set(project: Project) -> Training:
-    """Return what may train: all labels in force but the audit's, and no audit item unlabelled."""
+def training_set(project: OpenProject, learner: Learner | None = None, name: str = OWN) -> Training:
+    """Return what may train: all labels in force but the audit's, and no audit item unlabelled.
+
+    Parameters
+    ----------
+    project : OpenProject
+    learner : Learner, optional
+        The project's own if not given.
+    name : str
+        Of the file in which a long training keeps its state.
+    """
     state = project.state
+    learner = learner or project.learner()
     positions, labels = state.training()
     number = {c: i for i, c in enumerate(state.classes)}
     usable = np.ones(len(project.items.ids), dtype=bool)
@@ -36,37 +49,73 @@ def training_set(project: Project) -> Training:
         len(state.classes),
         rounds=np.array([state.first_round[p] for p in positions.tolist()], dtype=np.int64),
         usable=usable,
-        items=project.contents(),
+        items=project.inputs("items") if learner.reads == "items" else None,
+        names=tuple(state.classes),
+        modality=project.spec["modality"],
+        checkpoint=_checkpoint(project.folder, name),
     )
 
 
-def fit(project: Project, needs: frozenset[Need] = frozenset()) -> Model:
+def _checkpoint(folder: Path, name: str) -> Path | None:
+    """Return the file of a training's state; None where nothing can be written."""
+    inside = folder / STATES
+    return inside / f"{name}.state" if _writable(inside if inside.exists() else folder) else None
+
+
+def _writable(folder: Path) -> bool:
+    return os.access(folder, os.W_OK | os.X_OK)
+
+
+def fit(project: OpenProject, needs: frozenset[Need] = frozenset()) -> Model:
     """Fit from scratch: the model is a function of the labels in force alone.
 
     With `needs` it also gives what a strategy other than the project's own asks for.
     """
     training = training_set(project)
     rng = stream(project.spec["seed"], "fit", len(training.labelled))
-    with limited_threads(THREADS):
+    with limited_threads(project.threads):
         return project.learner().serving(needs).fit(training, rng)
 
 
-def temperature(project: Project, model: Model) -> float:
-    """Return what makes the model's confidence honest.
+def temperature(
+    project: OpenProject,
+    learner: Learner,
+    audited: np.ndarray | None,
+    *,
+    refits: bool = True,
+    name: str = OWN,
+) -> tuple[float, str | None]:
+    """Return what makes the confidence of a model honest, and what it was fitted on.
 
-    Fitted on the audit's answers once there are enough, else on out-of-fold predictions of the
-    training labels; 1 with too few of either. It never changes which class is the most likely.
+    It never changes which class is the most likely.
+
+    Parameters
+    ----------
+    project : OpenProject
+    learner : Learner
+        The one that made the model.
+    audited : ndarray of float64, shape (a, C), or None
+        What the model says of the audit's labelled items; None: they are too few.
+    refits : bool
+        Whether `learner` may be fitted five times more where the audit cannot help.
+    name : str
+        As for :func:`training_set`.
+
+    Returns
+    -------
+    temperature : float
+        1 when it was not fitted.
+    basis : {"audit", "out of fold"} or None
+        The audit's answers once there are enough; else out-of-fold predictions of the training
+        labels; None with too few of either.
     """
-    number = {c: i for i, c in enumerate(project.state.classes)}
-    audited = project.state.audited()
-    if len(audited) >= audit.FIRST:
-        rows = np.fromiter(audited, dtype=np.int64, count=len(audited))
-        labels = np.array([number[v] for v in audited.values()], dtype=np.int64)
-        return fit_temperature(model.predict_proba(take(project.inputs(), rows)), labels)
-    training = training_set(project)
-    if len(training.labels) >= CALIBRATE_FROM and len(np.unique(training.labels)) > 1:
-        rng = stream(project.spec["seed"], "calibrate", len(training.labels))
-        with limited_threads(THREADS):
-            held_out = out_of_fold(project.learner(), training, rng)
-        return fit_temperature(held_out, training.labels)
-    return 1.0
+    if audited is not None:
+        return fit_temperature(audited, truth(project.state)), "audit"
+    if refits:
+        training = training_set(project, learner, name)
+        if len(training.labels) >= CALIBRATE_FROM and len(np.unique(training.labels)) > 1:
+            rng = stream(project.spec["seed"], "calibrate", len(training.labels))
+            with limited_threads(project.threads):
+                held_out = out_of_fold(learner, training, rng)
+            return fit_temperature(held_out, training.labels), "out of fold"
+    return 1.0, None

@@ -143,8 +143,13 @@ def ledger(
     seconds = {step: value / len(runs) for step, value in seconds.items()}
     examples = {step: value / len(runs) for step, value in examples.items()}
     fresh = not encoded["from_cache"]
-    seconds["encode"] = encoded["seconds"] if fresh else 0.0
-    examples["encode"] = _items(encoded) * (1 + 2 * experiment.views.count) if fresh else 0
+    if fresh:  # of test items only scores need features
+        share = encoded["pool_size"] / _items(encoded)
+        seconds["encode"] = encoded["seconds"] * share
+        seconds["evaluate"] += encoded["seconds"] * (1.0 - share)
+        views = 1 + 2 * experiment.views.count
+        examples["encode"] = encoded["pool_size"] * views
+        examples["evaluate"] = encoded["test_size"] * views
     return CostLedger(
         final_title(experiment), strategy, experiment.final.learner if experiment.final else "",
         int(runs[-1].finals[-1].body["labels"]), len(runs), seconds, examples, fresh,

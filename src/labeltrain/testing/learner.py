@@ -151,7 +151,7 @@ class LearnerContract:
         training = self.training()
         model = self.fit(training)
         weights, bias = model.head
-        logits = model.hidden(training.features) @ weights.T + bias
+        logits = model.hidden(self.inputs(training)) @ weights.T + bias
         assert (
             logits.argmax(axis=1) == model.predict_proba(training.features).argmax(axis=1)
         ).all()

@@ -24,7 +24,8 @@ class Backbone(ABC):
         Kind of items: "text" or "image".
     pretrained : bool
     shifts : bool
-        Labelled items are trained on weak views too, not on themselves.
+        Labelled items are trained on weak views too, not on themselves; not where only the last
+        layers are trained.
     """
 
     modality: ClassVar[str]

@@ -44,15 +44,17 @@ def pretrained(model: str, modality: str, *, max_length: int, size: int, device:
     BadInput
         A model that cannot be trained, or does not read such items.
     """
+    if modality not in DEFAULTS:
+        raise BadInput(f"no model reads {modality}", f"give {' or '.join(DEFAULTS)}s")
     name = DEFAULTS[modality] if model == "auto" else model
-    options: dict[str, Any] = {"device": device}
+    options: dict[str, Any] = {} if name == "raw" else {"device": device}
+    if modality not in make_encoder(name, **options).modalities:
+        raise BadInput(f"the model {name!r} does not read {modality}s", "choose another `model`")
     if name == "efficientnet-lite0":
         options["size"] = size
     elif modality == "text":
         options["max_length"] = max_length
     encoder = make_encoder(name, **options)
-    if modality not in encoder.modalities:
-        raise BadInput(f"the model {name!r} does not read {modality}s", "choose another `model`")
     if isinstance(encoder, TextTransformer):
         return TextBackbone(encoder)
     if isinstance(encoder, EfficientNetLite0):

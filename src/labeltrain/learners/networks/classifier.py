@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 import numpy as np
 
-from labeltrain.errors import missing_extra
+from labeltrain.errors import BadInput, StoreDamaged, missing_extra
 from labeltrain.learners.networks.backbone import Backbone
 
 Adapt = Literal["full", "lora", "last"]
@@ -44,7 +45,13 @@ def _with_adapters(backbone: Backbone, body: Any, rank: int) -> Any:
         import peft
     except ImportError as error:
         raise missing_extra("peft", "hf", "adapt=lora") from error
-    targets = backbone.adaptable(body)
+    names = backbone.adaptable(body)
+    if not names:
+        raise BadInput(
+            "adapt=lora: the model has no linear maps inside its layers", "use adapt=full"
+        )
+    # As a list, names would also match the ends of other names.
+    targets = "|".join(map(re.escape, names))
     config = peft.LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules=targets)
     body.requires_grad_(False)
     return peft.inject_adapter_in_model(config, body)
@@ -92,20 +99,33 @@ def classifier(trained: Any, mean: np.ndarray, deviation: np.ndarray, classes: i
     return Classifier()
 
 
-def trained_arrays(trained: Any) -> dict[str, np.ndarray]:
-    """Return what training changed: parameters that take a gradient, and buffers of numbers."""
+def trained_names(trained: Any) -> set[str]:
+    """Return what training changes: parameters that take a gradient, and buffers of numbers."""
     free = {name for name, p in trained.named_parameters() if p.requires_grad}
-    free |= {name for name, b in trained.named_buffers() if b.is_floating_point()}
-    return {
-        name: value.detach().cpu().numpy().copy()
-        for name, value in trained.state_dict().items()
-        if name in free
-    }
+    return free | {name for name, b in trained.named_buffers() if b.is_floating_point()}
+
+
+def trained_arrays(trained: Any, names: set[str]) -> dict[str, np.ndarray]:
+    """Return these parts of a network; the averaged network itself takes no gradients."""
+    state = trained.state_dict()
+    return {name: state[name].detach().cpu().numpy().copy() for name in sorted(names & set(state))}
 
 
 def load_trained(trained: Any, arrays: dict[str, np.ndarray]) -> None:
-    """Put what :func:`trained_arrays` returned back into a network of the same shape."""
+    """Put what :func:`trained_arrays` returned back into a network of the same shape.
+
+    Raises
+    ------
+    StoreDamaged
+        Other parts than the network has.
+    """
     import torch
 
+    wrong = sorted(set(arrays) ^ trained_names(trained))
+    if wrong:
+        raise StoreDamaged(
+            f"a stored network and its backbone differ in {len(wrong)} parts, such as {wrong[0]}",
+            "train it again, or install the versions it was trained with",
+        )
     state = {name: torch.from_numpy(value.copy()) for name, value in arrays.items()}
     trained.load_state_dict(state, strict=False)

@@ -50,39 +50,63 @@ def linear_names(body: Any, layers: str) -> list[str]:
     ]
 
 
-def cut(model: Any, name: str, layers: int, finish: Callable[[Any, Any], Any]) -> tuple[Any, Any]:
-    """Return a model below its last `layers` layers, and from there on.
+def cut(
+    body: Any, name: str, layers: int, finish: Callable[[Any, Any], Any], sample: Any
+) -> tuple[Any, Any]:
+    """Return a body below its last `layers` layers, and from there on.
 
     The lower part runs the model until the cut and gives ``{"states": ..., **mask}``. The upper
     part is the model itself, whose embeddings hand over these states and whose layers are the last
-    ones, so that whatever a family does around its layers is done.
+    ones, so that whatever a family does around its layers is done. Both together are compared with
+    the whole, since some families do more than that.
 
     Parameters
     ----------
-    model : transformers.PreTrainedModel
-        Is used up.
+    body : torch.nn.Module
+        With ``model``, a transformers.PreTrainedModel; is used up.
     name : str
         For errors.
     layers : int
     finish : callable
         From the output of the model and the batch to vectors (k, d).
+    sample : mapping of str to tensor
+        A batch to compare on.
 
     Raises
     ------
     BadInput
         A model with another structure, or not so many layers.
     """
-    import copy
-
     import torch
-    from torch import nn
 
+    model = body.model
     where = layers_of(model, name)
-    every = model.get_submodule(where)
-    refuse_layers(layers, len(every))
+    refuse_layers(layers, len(model.get_submodule(where)))
     entrance = next((part for part in EMBEDDINGS if hasattr(model, part)), "")
     if not entrance:
         raise BadInput(f"{name!r} cannot be cut: its embeddings are not found", "use adapt=full")
+    with torch.no_grad():
+        wanted = body.eval()(sample)
+        try:
+            below = _below(model, name, where, layers)
+            above = _above(model, where, layers, entrance, finish).eval()
+            found = above(below(sample))
+            same = found.shape == wanted.shape and torch.allclose(found, wanted, atol=1e-4)
+        except (AttributeError, TypeError, ValueError, KeyError, IndexError, RuntimeError):
+            same = False  # of some family, which cannot be known beforehand
+    if not same:
+        raise BadInput(
+            f"{name!r} cannot be cut: it does more than run its layers one after the other",
+            "use adapt=full or adapt=lora",
+        )
+    return below, above
+
+
+def _below(model: Any, name: str, where: str, layers: int) -> Any:
+    """Return a copy of the model that stops before its last layers."""
+    import copy
+
+    from torch import nn
 
     class Below(nn.Module):  # type: ignore[misc]
         """The model up to the cut."""
@@ -90,7 +114,8 @@ def cut(model: Any, name: str, layers: int, finish: Callable[[Any, Any], Any]) -
         def __init__(self) -> None:
             super().__init__()
             self.model = copy.deepcopy(model)
-            first = self.model.get_submodule(where)[len(every) - layers]
+            every = self.model.get_submodule(where)
+            first = every[len(every) - layers]
             first.register_forward_pre_hook(self._reached, with_kwargs=True)
 
         @staticmethod
@@ -105,10 +130,29 @@ def cut(model: Any, name: str, layers: int, finish: Callable[[Any, Any], Any]) -
                 return {"states": reached.states, **rest}
             raise BadInput(f"{name!r} cannot be cut: its layers are not run", "use adapt=full")
 
+    return Below().eval().requires_grad_(False)
+
+
+def _above(
+    model: Any, where: str, layers: int, entrance: str, finish: Callable[[Any, Any], Any]
+) -> Any:
+    """Return the model, used up, with only its last layers."""
+    import torch
+    from torch import nn
+
     class Given(nn.Module):  # type: ignore[misc]
         """Stands for the embeddings: hands over the states of the lower part."""
 
         states: Any = None
+
+        def __init__(self, whole: Any) -> None:
+            super().__init__()
+            # Some models ask their embeddings for a type or a size. Inside a function they are
+            # neither copied nor trained.
+            self.__dict__["whole"] = lambda: whole
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.__dict__["whole"](), name)
 
         def forward(self, *args: Any, **kwargs: Any) -> Any:
             return self.states
@@ -120,8 +164,9 @@ def cut(model: Any, name: str, layers: int, finish: Callable[[Any, Any], Any]) -
             super().__init__()
             self.model = model
             parent, _, last = where.rpartition(".")
-            setattr(model.get_submodule(parent), last, nn.ModuleList(list(every)[-layers:]))
-            setattr(model, entrance, Given())
+            every = list(model.get_submodule(where))
+            setattr(model.get_submodule(parent), last, nn.ModuleList(every[-layers:]))
+            setattr(model, entrance, Given(getattr(model, entrance)))
 
         def forward(self, batch: Any) -> Any:
             states = batch["states"]
@@ -134,5 +179,4 @@ def cut(model: Any, name: str, layers: int, finish: Callable[[Any, Any], Any]) -
             getattr(self.model, entrance).states = None
             return finish(made, batch)
 
-    below = Below().eval().requires_grad_(False)
-    return below, Above()
+    return Above()

@@ -28,7 +28,8 @@ class FineTune(NetworkLearner):
         (linear-probe-then-fine-tune); with the vectors of the names of the classes; with zeros.
     method : str
         "none": from labels only; or a semi-supervised method: pseudo-label, fixmatch, flexmatch,
-        freematch, softmatch, uda, mean-teacher. Its own parameters go into `method_options`.
+        freematch, softmatch, uda, mean-teacher; noisy-student learns the soft labels that a learner
+        on the frozen features gives the pool. Its own parameters go into `method_options`.
     layers, rank : int
     method_options : dict
     max_length : int
@@ -121,11 +122,12 @@ class FineTune(NetworkLearner):
         check_whole(self.name, 32, size=size)
         if size % 32:
             raise BadInput(f"finetune: size={size}", "use a multiple of 32, such as 128")
+        own = {} if method_options is None else method_options
         super().__init__(
             Options(
-                self.name, adapt, layers, rank, head, method, dict(method_options or {}), steps,
-                batch, ratio, learning_rate, head_rate, weight_decay, warmup, stop, weight, average,
-                alignment, class_weight, copies, sample, dtype, dropout, memory, device,
+                self.name, adapt, layers, rank, head, method, own, steps, batch, ratio,
+                learning_rate, head_rate, weight_decay, warmup, stop, weight, average, alignment,
+                class_weight, copies, sample, dtype, dropout, memory, device,
             )
         )  # fmt: skip
         self._model_name, self._max_length, self._size = model, max_length, size

@@ -93,6 +93,11 @@ class ImageBackbone(Backbone):
                 "use adapt=full or adapt=lora",
             )
         pools = body.pools
+        noise = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
         return cut(
-            body.model, self._encoder.name, layers, lambda made, batch: vectors_of(made, pools)
+            body,
+            self._encoder.name,
+            layers,
+            lambda made, batch: vectors_of(made, pools),
+            self.tensors(self.rows(list(noise)), "cpu"),
         )

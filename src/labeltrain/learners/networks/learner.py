@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from abc import abstractmethod
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import PurePath
 from typing import Any, ClassVar
 
@@ -22,12 +22,15 @@ from labeltrain.learners.networks.classifier import (
     classifier,
     set_dropout,
     trained_arrays,
+    trained_names,
 )
 from labeltrain.learners.networks.heads import from_names, from_probe
 from labeltrain.learners.networks.model import PREFIX, Network, NetworkModel
+from labeltrain.learners.networks.noisy_student import NoisyStudent
 from labeltrain.learners.networks.options import Options
-from labeltrain.learners.networks.shelf import BATCH, Shelf, in_batches, states_of
+from labeltrain.learners.networks.shelf import Shelf, in_batches, shared
 from labeltrain.learners.networks.source import ItemSource
+from labeltrain.learners.networks.text import TextBackbone
 from labeltrain.learners.semi.checkpoint import Checkpoint, name_of
 from labeltrain.learners.semi.training import Report, Settings, train
 from labeltrain.needs import Need
@@ -35,24 +38,6 @@ from labeltrain.rng import stream
 
 MOMENTS = 512  # unlabelled items from which mean and deviation of the vectors come, beside labelled
 WATCHED = 256  # items whose predictions tell when a training is stable
-
-
-@dataclass(frozen=True)
-class _Ready:
-    """A network before its training, and what it reads."""
-
-    below: Any
-    network: Any
-    rows: Sequence[np.ndarray]
-    states: Sequence[np.ndarray] | None
-    examples: int  # forward passes so far
-
-    def input(self, backbone: Backbone, positions: Sequence[int], device: str) -> Any:
-        """Return the input of the trained part for some items, as they are."""
-        if self.states is not None:
-            return backbone.together([self.states[p] for p in positions], device)
-        batch = backbone.tensors([self.rows[p] for p in positions], device)
-        return batch if self.below is None else self.below(batch)
 
 
 class NetworkLearner(Learner):
@@ -68,8 +53,7 @@ class NetworkLearner(Learner):
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self._held: tuple[Any, np.ndarray | None, Network | Shelf] | None = None
-        self._shelf: tuple[Any, Any, Shelf, Any] | None = None
+        self._shelf: tuple[Any, np.ndarray | None, Shelf] | None = None
 
     @abstractmethod
     def backbone(self, modality: str) -> Backbone:
@@ -94,155 +78,147 @@ class NetworkLearner(Learner):
             )
         if len(np.unique(training.labels)) < 2:
             return PriorModel(training.prior(), training.features.shape[1])
-        model, examples = self._train(training, rng)
-        model.cost = Cost(examples, time.perf_counter() - started)
+        model, examples, before = self._train(training, rng)
+        model.cost = Cost(examples, before + time.perf_counter() - started)
         return model
 
-    def _train(self, training: Training, rng: np.random.Generator) -> tuple[NetworkModel, int]:
+    def _train(
+        self, training: Training, rng: np.random.Generator
+    ) -> tuple[NetworkModel, int, float]:
+        """Return the model, the examples it cost, and the seconds of processes before this."""
         try:
             import torch
         except ImportError as error:
             raise missing_extra("torch", "hf", f"the learner {self.name!r}") from error
         options = self.options
         device = choose_device(options.device, torch)
-        checkpoint = self._checkpoint(training, rng)
+        begun = copy.deepcopy(rng)
         gpus = list(range(torch.cuda.device_count())) if device != "cpu" else []
         with torch_threads(torch), torch.random.fork_rng(devices=gpus):
+            shelf = self._shelf_of(training, torch, device)
+            checkpoint = self._checkpoint(training, shelf, begun)
             torch.manual_seed(int(rng.integers(2**62)))
-            shelf, below = self._shelf_of(training, device)
-            ready = self._ready(training, shelf, below, rng, device)
-            source, others = self._source(training, shelf, ready, rng, device)
+            states = shelf.states(training.items, 1 + options.copies * options.learns_unlabelled)
+            network, examples = self._begun(training, shelf, states, rng)
+            changed = trained_names(network.trained)
+            source, others = self._source(training, shelf, states, rng)
             counts = np.bincount(training.labels, minlength=training.classes)
             seen = counts > 0
             labels = torch.from_numpy((np.cumsum(seen) - 1)[training.labels]).to(device)
+            weighting = options.weighting()
+            if isinstance(weighting, NoisyStudent):
+                examples += weighting.taught(training, others, rng)
             best, report = train(
-                ready.network,
+                network,
                 source,
                 labels,
                 len(others),
-                options.weighting(),
+                weighting,
                 self._settings(counts[seen], torch, device),
                 rng,
                 class_weights=options.class_weights(counts[seen], device),
-                groups=self._groups(ready.network),
-                guess=self._guess(shelf.backbone, ready, others, device),
+                groups=self._groups(network),
+                guess=self._guess(training, shelf, states),
                 checkpoint=checkpoint,
             )
         if checkpoint is not None:
             checkpoint.delete()
-        model = self._model(training, shelf, ready.below, best.eval(), seen, report, device)
-        return model, ready.examples + report.examples
+        arrays = {PREFIX + k: v for k, v in trained_arrays(best.trained, changed).items()}
+        model = self._model(training, shelf, best.eval(), arrays, seen, report)
+        return model, examples + report.examples, report.before
 
     # -- before the training -------------------------------------------------------------------
 
-    def _shelf_of(self, training: Training, device: str) -> tuple[Shelf, Any]:
+    def _shelf_of(self, training: Training, torch: Any, device: str) -> Shelf:
         """Return rows of this pool's items, and the frozen lower part: made once for all rounds."""
         if self._shelf is not None:
-            items, usable, shelf, below = self._shelf
+            items, usable, shelf = self._shelf
             if items is training.items and _equal(usable, training.usable):
-                return shelf, below
+                return shelf
+        options = self.options
         backbone = self.backbone(_modality(training))
         usable = training.usable
         everything = np.arange(len(training.items))
         backbone.begin(
             take(training.items, everything if usable is None else np.flatnonzero(usable))
         )
-        shelf = Shelf(backbone, self.options.memory)
-        below = None
-        if self.options.adapt == "last":
-            below, _ = adapted(backbone, "last", self.options.layers, self.options.rank)
-            below = below.to(device)
-        held = None if usable is None else usable.copy()
-        self._shelf = (training.items, held, shelf, below)
-        return shelf, below
 
-    def _ready(
-        self, training: Training, shelf: Shelf, below: Any, rng: np.random.Generator, device: str
-    ) -> _Ready:
-        """Return the network with moments and head, as training begins."""
+        def make() -> Shelf:
+            below = None
+            if options.adapt == "last":
+                below, _ = adapted(backbone, "last", options.layers, options.rank)
+                below = below.to(device)
+            return Shelf(backbone, below, options.memory, device)
+
+        key = (
+            backbone.facts(), options.adapt, options.layers, options.memory, device,
+            torch.get_num_threads(),
+        )  # fmt: skip
+        shelf = shared(key, make)
+        self._shelf = (training.items, None if usable is None else usable.copy(), shelf)
+        return shelf
+
+    def _begun(
+        self, training: Training, shelf: Shelf, states: Any, rng: np.random.Generator
+    ) -> tuple[Any, int]:
+        """Return the network with moments and head, as training begins, and the examples read."""
         options, backbone = self.options, shelf.backbone
-        rows = shelf.rows(training.items)
         _below, trained = adapted(backbone, options.adapt, options.layers, options.rank)
-        trained = trained.to(device).eval()
+        trained = trained.to(shelf.device).eval()
         if backbone.pretrained and options.dropout is not None:
             set_dropout(trained, options.dropout)
-        states, examples = None, 0
-        copies = 1 + (options.copies if options.method != "none" else 0)
-        if below is not None and shelf.fits(below, rows, copies, device):
-            states = shelf.inputs(training.items, below, device)
-        bare = _Ready(below, None, rows, states, 0)
         others = training.unlabelled
-        sample = rng.permutation(len(others))[:MOMENTS]
-        chosen = np.concatenate([training.labelled, others[sample]])
-        vectors = _vectors(backbone, bare, trained, chosen.tolist(), device)
-        examples += len(chosen)
+        sample = others[rng.permutation(len(others))[:MOMENTS]]
+        chosen = np.concatenate([training.labelled, sample]).tolist()
+        if states is not None:
+            vectors = in_batches(
+                [states[p] for p in chosen], lambda some: trained(shelf.together(some))
+            )
+        else:
+            rows = shelf.rows(training.items)
+            vectors = in_batches(
+                [rows[p] for p in chosen], lambda some: trained(shelf.input_of(some))
+            )
         mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
         deviation = vectors.std(axis=0, dtype=np.float64).astype(np.float32)
         deviation = np.where(deviation > 1e-6, deviation, np.float32(1.0))
         seen = np.flatnonzero(np.bincount(training.labels, minlength=training.classes))
-        network = classifier(trained, mean, deviation, len(seen)).to(device)
-        ready = ((vectors - mean) / deviation)[: len(training.labelled)]
+        network = classifier(trained, mean, deviation, len(seen)).to(shelf.device)
         if options.head == "probe":
+            ready = ((vectors - mean) / deviation)[: len(training.labelled)]
             from_probe(network.head, ready, np.searchsorted(seen, training.labels))
         elif options.head == "names":
-            if not hasattr(backbone, "words_of"):
-                raise BadInput(
-                    f"{self.name}: head='names', and the model reads no texts", "use head=probe"
-                )
-            if training.names is None:
-                raise BadInput(f"{self.name}: head='names' without names", "use head=probe")
-            names = [training.names[c] for c in seen.tolist()]
-            spelt = _Ready(below, None, backbone.words_of(names), None, 0)
-            found = _vectors(backbone, spelt, trained, list(range(len(names))), device)
+            names = self._names(training, backbone, seen)
+            found = in_batches(names, lambda some: trained(shelf.input_of(some)))
             from_names(network.head, (found - mean) / deviation)
-        return _Ready(below, network, rows, states, examples)
+        return network, len(chosen)
+
+    def _names(self, training: Training, backbone: Backbone, seen: np.ndarray) -> list[np.ndarray]:
+        """Return the names of the classes that have a label, as rows."""
+        if not isinstance(backbone, TextBackbone):
+            raise BadInput(
+                f"{self.name}: head='names', and the model reads no texts", "use head=probe"
+            )
+        if training.names is None:
+            raise BadInput(
+                f"{self.name}: head='names', and the classes have no names", "use head=probe"
+            )
+        return backbone.words_of([training.names[c] for c in seen.tolist()])
 
     def _source(
-        self, training: Training, shelf: Shelf, ready: _Ready, rng: np.random.Generator, device: str
+        self, training: Training, shelf: Shelf, states: Any, rng: np.random.Generator
     ) -> tuple[ItemSource, np.ndarray]:
         """Return the views for the training, and the positions of the unlabelled items."""
         options = self.options
-        others = training.unlabelled if options.method != "none" else np.empty(0, dtype=np.int64)
+        others = training.unlabelled if options.learns_unlabelled else np.empty(0, dtype=np.int64)
         strong: dict[int, list[np.ndarray]] = {}
-        if ready.states is not None and len(others):
-            others, strong = self._strong(others, len(training.items), shelf, ready, device)
-        return (
-            ItemSource(
-                shelf.backbone, ready.below, ready.rows, ready.states, strong,
-                training.labelled, others, device, rng,
-            ),
-            others,
-        )  # fmt: skip
-
-    def _strong(
-        self, others: np.ndarray, n: int, shelf: Shelf, ready: _Ready, device: str
-    ) -> tuple[np.ndarray, dict[int, list[np.ndarray]]]:
-        """Return unlabelled items, a sample at most, with activations of strong views of each.
-
-        Items are taken along one fixed random order of the pool, in whole blocks, so that views
-        and their last bits are the same in every round and after a resume.
-        """
-        options, backbone = self.options, shelf.backbone
-        order = stream(0, "strong views").permutation(n)
-        free = np.zeros(n, dtype=bool)
-        free[others] = True
-        last = np.flatnonzero(free[order])[: options.sample][-1]
-        blocks = range(last // BATCH + 1)
-        for block in blocks:
-            if block in shelf.strong:
-                continue
-            positions = order[block * BATCH : (block + 1) * BATCH].tolist()
-            shelf.strong[block] = {p: [] for p in positions}
-            for copy in range(options.copies):
-                draws = stream(0, "strong views", block, copy)
-                views = [backbone.view(ready.rows[p], "strong", draws) for p in positions]
-                for p, states in zip(
-                    positions, states_of(backbone, ready.below, views, device), strict=True
-                ):
-                    shelf.strong[block][p].append(states)
-        found = {p: held for block in blocks for p, held in shelf.strong[block].items() if free[p]}
-        chosen = np.array(sorted(found), dtype=np.int64)
-        return chosen, found
+        if states is not None and len(others):
+            free = np.zeros(len(training.items), dtype=bool)
+            free[others] = True
+            strong = shelf.strong(training.items, free, options.sample, options.copies)
+            others = np.array(sorted(strong), dtype=np.int64)
+        rows = shelf.rows(training.items)
+        return ItemSource(shelf, rows, states, strong, training.labelled, others, rng), others
 
     def _settings(self, counts: np.ndarray, torch: Any, device: str) -> Settings:
         options = self.options
@@ -268,45 +244,52 @@ class NetworkLearner(Learner):
             {"params": head, "scale": self.options.head_rate},
         ]
 
-    def _guess(self, backbone: Backbone, ready: _Ready, others: np.ndarray, device: str) -> Any:
+    def _guess(self, training: Training, shelf: Shelf, states: Any) -> Any:
         """Return what predicts a fixed sample, where a training ends when it is stable."""
         if self.options.stop == "steps":
             return None
-        pool = others if len(others) else np.arange(len(ready.rows))
+        pool = training.unlabelled if len(training.unlabelled) else training.labelled
         watched = stream(0, "watched").permutation(pool)[:WATCHED].tolist()
+        rows = shelf.rows(training.items)
+        inputs = [(rows if states is None else states)[p] for p in watched]
+        ready = shelf.input_of if states is None else shelf.together
 
         def guess(network: Any) -> np.ndarray:
-            import torch
-
-            found = np.empty(len(watched), dtype=np.int64)
-            with torch.no_grad():
-                for start in range(0, len(watched), BATCH):
-                    part = watched[start : start + BATCH]
-                    logits = network.eval()(ready.input(backbone, part, device))
-                    found[start : start + len(part)] = logits.argmax(dim=1).cpu().numpy()
-            return found
+            logits = in_batches(inputs, lambda some: network.eval()(ready(some)))
+            return np.asarray(logits.argmax(axis=1))
 
         return guess
 
-    def _checkpoint(self, training: Training, rng: np.random.Generator) -> Checkpoint | None:
+    def _checkpoint(
+        self, training: Training, shelf: Shelf, rng: np.random.Generator
+    ) -> Checkpoint | None:
         if training.checkpoint is None:
             return None
         facts = {
             "learner": self.name,
             "options": asdict(self.options),
             "rng": rng.bit_generator.state,
-            "usable": None if training.usable is None else int(training.usable.sum()),
+            "backbone": shelf.backbone.facts(),
+            "items": shelf.key(training.items).hex(),
+            "classes": training.classes,
+            "names": training.names,
         }
-        return Checkpoint(training.checkpoint, name_of(facts, training.labelled, training.labels))
+        usable = np.ones(len(training.items), bool) if training.usable is None else training.usable
+        about = name_of(facts, training.labelled, training.labels, usable)
+        return Checkpoint(training.checkpoint, about)
 
     # -- after it ------------------------------------------------------------------------------
 
     def _model(
-        self, training: Training, shelf: Shelf, below: Any, best: Any, seen: np.ndarray,
-        report: Report, device: str,
-    ) -> NetworkModel:  # fmt: skip
+        self,
+        training: Training,
+        shelf: Shelf,
+        best: Any,
+        arrays: dict[str, np.ndarray],
+        seen: np.ndarray,
+        report: Report,
+    ) -> NetworkModel:
         options = self.options
-        arrays = {PREFIX + k: v for k, v in trained_arrays(best.trained).items()}
         for name in ("mean", "deviation"):
             arrays[name] = getattr(best, name).cpu().numpy()
         for name in ("weight", "bias"):
@@ -328,7 +311,7 @@ class NetworkLearner(Learner):
             "rollbacks": report.rollbacks,
             "stopped": report.stopped,
         }
-        return NetworkModel(arrays, facts, Network(shelf.backbone, below, best, shelf, device))
+        return NetworkModel(arrays, facts, Network(best, shelf))
 
 
 def _equal(mine: np.ndarray | None, theirs: np.ndarray | None) -> bool:
@@ -343,23 +326,3 @@ def _modality(training: Training) -> str:
         return training.modality
     first = take(training.items, np.array([0]))[0]
     return "image" if isinstance(first, np.ndarray | PurePath) else "text"
-
-
-def _vectors(
-    backbone: Backbone, ready: _Ready, trained: Any, positions: list[int], device: str
-) -> np.ndarray:
-    """Return the raw vectors, float32 (k, d), of some items as they are."""
-    import torch
-
-    rows = [ready.rows[p] for p in positions]
-    result: np.ndarray | None = None
-    with torch.no_grad():
-        for places in in_batches(rows):
-            made = trained(ready.input(backbone, [positions[i] for i in places], device))
-            block = made.float().cpu().numpy()
-            if result is None:
-                result = np.empty((len(rows), block.shape[1]), dtype=np.float32)
-            result[places] = block
-    if result is None:
-        raise BadInput("there are no items to train on", "give items")
-    return result

@@ -12,10 +12,9 @@ import numpy as np
 from labeltrain.encoders.base import choose_device
 from labeltrain.kernels.threads import torch_threads
 from labeltrain.learners.base import Model, with_unseen
-from labeltrain.learners.networks.backbone import Backbone
 from labeltrain.learners.networks.backbones import rebuilt
 from labeltrain.learners.networks.classifier import adapted, classifier, load_trained
-from labeltrain.learners.networks.shelf import Shelf, vectors_of
+from labeltrain.learners.networks.shelf import Shelf
 
 PREFIX = "trained."
 
@@ -26,18 +25,13 @@ class Network:
 
     Attributes
     ----------
-    backbone : Backbone
-    below : torch.nn.Module or None
     classifier : torch.nn.Module
     shelf : Shelf
-    device : str
+        With the backbone and the frozen lower part.
     """
 
-    backbone: Backbone
-    below: Any
     classifier: Any
     shelf: Shelf
-    device: str
 
 
 class NetworkModel(Model):
@@ -64,39 +58,24 @@ class NetworkModel(Model):
         facts = self._facts
         device = choose_device(facts["device"], torch)
         backbone = rebuilt(facts["backbone"], facts["device"])
-        below, trained = adapted(backbone, facts["adapt"], facts["layers"], facts["rank"])
-        load_trained(
-            trained,
-            {k.removeprefix(PREFIX): v for k, v in self._arrays.items() if k.startswith(PREFIX)},
-        )
-        mean, deviation = self._arrays["mean"], self._arrays["deviation"]
-        whole = classifier(trained, mean, deviation, int(self._arrays["seen"].sum()))
+        with torch.random.fork_rng(devices=[]):  # new layers draw weights before theirs are loaded
+            below, trained = adapted(backbone, facts["adapt"], facts["layers"], facts["rank"])
+            mean, deviation = self._arrays["mean"], self._arrays["deviation"]
+            whole = classifier(trained, mean, deviation, int(self._arrays["seen"].sum()))
+        changed = {k: v for k, v in self._arrays.items() if k.startswith(PREFIX)}
+        load_trained(trained, {k.removeprefix(PREFIX): v for k, v in changed.items()})
         if below is not None:
             below = below.to(device)
-        shelf = Shelf(backbone, facts["memory"])
-        return Network(backbone, below, whole.to(device).eval(), shelf, device)
+        shelf = Shelf(backbone, below, facts["memory"], device)
+        return Network(whole.to(device).eval(), shelf)
 
     def hidden(self, features: Any) -> np.ndarray:
         """Return the standardised vectors of items, float32 (k, d)."""
         import torch
 
         network = self._network
-
-        def make() -> np.ndarray:
-            rows = network.shelf.rows(features)
-            cached = network.below is not None and network.shelf.fits(
-                network.below, rows, 1, network.device
-            )
-            inputs = rows
-            if cached:
-                inputs = network.shelf.inputs(features, network.below, network.device)
-            return vectors_of(
-                network.backbone, network.classifier, inputs, network.below, network.device,
-                states=cached,
-            )  # fmt: skip
-
         with torch_threads(torch):
-            return network.shelf.vectors(features, network.classifier, make)
+            return network.shelf.vectors(features, network.classifier)
 
     def predict_proba(self, features: Any) -> np.ndarray:
         """Return class probabilities, float64 (k, C), of items."""

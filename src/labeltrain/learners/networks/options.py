@@ -17,6 +17,7 @@ from labeltrain.learners.checks import (
     check_share,
     check_whole,
 )
+from labeltrain.learners.networks.noisy_student import NoisyStudent
 from labeltrain.learners.semi.balance import class_weights, wanted_share
 from labeltrain.learners.semi.methods import METHODS
 from labeltrain.learners.semi.weighting import Weighting
@@ -66,6 +67,8 @@ class Options:
     memory : float
         GiB for activations of one sequence of items.
     device : str
+    pretrained : bool
+        Methods that use pretrained features are allowed.
     """
 
     owner: str
@@ -93,6 +96,7 @@ class Options:
     dropout: float | None = 0.0
     memory: float = 4.0
     device: str = "auto"
+    pretrained: bool = True
 
     def __post_init__(self) -> None:
         owner = self.owner
@@ -114,14 +118,24 @@ class Options:
         if self.weight is not None:
             check_not_negative(owner, weight=self.weight)
         check_device(owner, self.device)
-        if self.method not in ("none", *METHODS):
-            raise unknown_name("method", self.method, ["none", *METHODS])
+        if not isinstance(self.method, str) or self.method not in ("none", *self.known):
+            raise unknown_name("method", str(self.method), ["none", *self.known])
         if not isinstance(self.method_options, Mapping):
             raise BadInput(
                 f"{owner}: method_options={self.method_options!r} is no mapping",
                 "such as {threshold: 0.9}",
             )
         self.weighting()  # refuses its options
+
+    @property
+    def known(self) -> dict[str, type[Weighting]]:
+        """The methods by name; a teacher on pretrained features would not be from scratch."""
+        return {**METHODS, NoisyStudent.name: NoisyStudent} if self.pretrained else METHODS
+
+    @property
+    def learns_unlabelled(self) -> bool:
+        """Whether unlabelled items are used."""
+        return self.method != "none"
 
     def weighting(self) -> Weighting | None:
         """Return the semi-supervised method; None: labels only."""
@@ -133,7 +147,7 @@ class Options:
             return None
         import inspect
 
-        chosen = METHODS[self.method]
+        chosen = self.known[self.method]
         known = list(inspect.signature(chosen).parameters)
         refuse_unknown_parameters(f"method {self.method!r}", dict(self.method_options), known)
         return chosen(**self.method_options)
@@ -142,13 +156,13 @@ class Options:
         """Return the weight of the loss of unlabelled items."""
         if self.method == "none":
             return 0.0
-        return METHODS[self.method].weight if self.weight is None else self.weight
+        return self.known[self.method].weight if self.weight is None else self.weight
 
     def wanted(self, counts: np.ndarray) -> np.ndarray | None:
         """Return the distribution of classes that predictions are aligned with; None: none."""
         chosen = self.alignment
         if chosen == "auto":
-            chosen = "none" if self.method == "none" else METHODS[self.method].alignment
+            chosen = "none" if self.method == "none" else self.known[self.method].alignment
         return wanted_share(chosen, counts)
 
     def class_weights(self, counts: np.ndarray, device: str) -> Any:

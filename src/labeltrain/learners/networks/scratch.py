@@ -66,7 +66,7 @@ class SmallCNN(NetworkLearner):
                 self.name,
                 head="zeros",
                 method=method,
-                method_options=dict(method_options or {}),
+                method_options={} if method_options is None else method_options,
                 steps=steps,
                 batch=batch,
                 ratio=ratio,
@@ -80,6 +80,7 @@ class SmallCNN(NetworkLearner):
                 stop=stop,
                 dtype=dtype,
                 device=device,
+                pretrained=False,
             )
         )
         self._width, self._size = width, size
@@ -142,7 +143,7 @@ class SmallTransformer(NetworkLearner):
                 self.name,
                 head="zeros",
                 method=method,
-                method_options=dict(method_options or {}),
+                method_options={} if method_options is None else method_options,
                 steps=steps,
                 batch=batch,
                 ratio=ratio,
@@ -156,6 +157,7 @@ class SmallTransformer(NetworkLearner):
                 stop=stop,
                 dtype=dtype,
                 device=device,
+                pretrained=False,
             )
         )
         self._sizes = (max_length, width, layers, vocabulary)

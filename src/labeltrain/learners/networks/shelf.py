@@ -2,121 +2,248 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from labeltrain.learners.networks.backbone import Backbone
+from labeltrain.rng import stream
 
 BATCH = 64
-KEPT = 2  # sequences of items: those of the pool, and those of the test
+KEPT = 3  # sequences of items, used last: those of the pool, of the test, and some others
+
+
+@dataclass
+class Held:
+    """What is kept of one sequence of items.
+
+    Attributes
+    ----------
+    items : sequence
+        As it was given last.
+    key : bytes
+        Of its content.
+    rows : list of ndarray
+    states : list of ndarray, optional
+        Activations below the cut.
+    strong : dict
+        Activations of strong views: block -> position -> one for each copy.
+    """
+
+    items: Any
+    key: bytes
+    rows: list[np.ndarray]
+    states: list[np.ndarray] | None = None
+    strong: dict[int, dict[int, list[np.ndarray]]] = field(default_factory=dict)
 
 
 class Shelf:
-    """Keeps what a backbone makes of sequences of items, by the identity of the sequence.
+    """Keeps what a backbone makes of sequences of items, by their content.
+
+    Activations are made in fixed batches, so that they do not depend on who asks first.
 
     Parameters
     ----------
     backbone : Backbone
+    below : torch.nn.Module or None
+        The frozen lower part; None: all of the network is trained.
     memory : float
         GiB that activations of one sequence may take; beyond, they are made again for every batch.
+    device : str
     """
 
-    def __init__(self, backbone: Backbone, memory: float) -> None:
-        self.backbone = backbone
-        self.memory = memory
-        self._rows: list[tuple[Any, list[np.ndarray]]] = []
-        self._states: list[tuple[Any, list[np.ndarray]]] = []
+    def __init__(self, backbone: Backbone, below: Any, memory: float, device: str) -> None:
+        self.backbone, self.below = backbone, below
+        self.memory, self.device = memory, device
+        self._held: list[Held] = []
         self._vectors: list[tuple[Any, Any, np.ndarray]] = []
-        #: Activations of strong views of the pool: block -> position -> one for each copy.
-        self.strong: dict[int, dict[int, list[np.ndarray]]] = {}
+
+    def _of(self, items: Sequence[Any]) -> Held:
+        found = next(
+            (held for held in self._held if held.items is items and len(held.rows) == len(items)),
+            None,
+        )
+        if found is None:
+            key = _content(items)
+            found = next((held for held in self._held if held.key == key), None)
+        if found is None:
+            found = Held(items, key, self.backbone.rows(items))
+        found.items = items
+        others = [held for held in self._held if held is not found]
+        self._held = [*others[1 - KEPT :], found]
+        return found
+
+    def key(self, items: Sequence[Any]) -> bytes:
+        """Return a hash of the content of the items."""
+        return self._of(items).key
 
     def rows(self, items: Sequence[Any]) -> list[np.ndarray]:
         """Return the rows of the items."""
-        for held, rows in self._rows:
-            if held is items:
-                return rows
-        rows = self.backbone.rows(items)
-        self._rows = [*self._rows[1 - KEPT :], (items, rows)]
-        return rows
+        return self._of(items).rows
 
-    def inputs(self, items: Sequence[Any], below: Any, device: str) -> list[np.ndarray]:
-        """Return what the trained part reads of each item: rows, or activations where they fit.
+    def states(self, items: Sequence[Any], copies: int = 1) -> list[np.ndarray] | None:
+        """Return the activations of the items below the cut; None where there is none.
 
-        Activations are made in fixed batches, so that they do not depend on who asks first.
+        Parameters
+        ----------
+        items : sequence
+        copies : int
+            With so many views of each item they must fit the memory, or None is returned too.
         """
-        rows = self.rows(items)
-        if below is None:
-            return rows
-        for held, states in self._states:
-            if held is items:
-                return states
-        states = states_of(self.backbone, below, rows, device)
-        self._states = [*self._states[1 - KEPT :], (items, states)]
-        return states
+        held = self._of(items)
+        if self.below is None or not self._fits(held.rows, copies):
+            return None
+        if held.states is None:
+            held.states = self._below(held.rows)
+        return held.states
 
-    def fits(self, below: Any, rows: Sequence[np.ndarray], copies: int, device: str) -> bool:
-        """Tell whether activations of `copies` views of each row fit the memory."""
-        if not rows:
-            return True
-        longest = max(rows, key=lambda row: row.size)
-        size = states_of(self.backbone, below, [longest], device)[0].nbytes
-        share = sum(row.size for row in rows) / longest.size
-        return copies * share * size <= self.memory * 2**30
+    def strong(
+        self, items: Sequence[Any], free: np.ndarray, sample: int, copies: int
+    ) -> dict[int, list[np.ndarray]]:
+        """Return activations of strong views of some items, at least `sample` where there are.
 
-    def vectors(self, items: Any, network: Any, make: Any) -> np.ndarray:
-        """Return the vectors of the items by this network, made once."""
-        for held, by, vectors in self._vectors:
-            if held is items and by is network:
+        Items are taken along one fixed random order, in whole blocks, so that the views and their
+        last bits are the same in every round and after a resume.
+
+        Parameters
+        ----------
+        items : sequence of length n
+        free : ndarray of bool, shape (n,)
+            Items to choose from.
+        sample, copies : int
+
+        Returns
+        -------
+        dict of int to list of ndarray
+            By position, one for each copy.
+        """
+        held = self._of(items)
+        order = stream(0, "strong views").permutation(len(free))
+        last = int(np.flatnonzero(free[order])[:sample][-1])
+        blocks = range(last // BATCH + 1)
+        for block in blocks:
+            positions = order[block * BATCH : (block + 1) * BATCH].tolist()
+            made = held.strong.setdefault(block, {p: [] for p in positions})
+            for copy in range(len(made[positions[0]]), copies):
+                # A generator for each item: no view depends on another item.
+                views = [
+                    self.backbone.view(held.rows[p], "strong", stream(0, "strong views", p, copy))
+                    for p in positions
+                ]
+                for p, states in zip(positions, self._below(views), strict=True):
+                    made[p].append(states)
+        return {
+            p: views[:copies]
+            for block in blocks
+            for p, views in held.strong[block].items()
+            if free[p]
+        }
+
+    def vectors(self, items: Sequence[Any], network: Any) -> np.ndarray:
+        """Return the standardised vectors, float32 (k, d), of items by a trained network."""
+        for known, by, vectors in self._vectors:
+            if known is items and by is network and len(vectors) == len(items):
                 return vectors
-        vectors = make()
+        states = self.states(items)
+        network.eval()
+        if states is not None:
+            vectors = in_batches(states, lambda rows: network.vectors(self.together(rows)))
+        else:
+            vectors = in_batches(
+                self.rows(items), lambda rows: network.vectors(self.input_of(rows))
+            )
+        if not len(vectors):
+            vectors = np.empty((0, len(network.mean)), np.float32)
+        vectors.setflags(write=False)
         self._vectors = [*self._vectors[1 - KEPT :], (items, network, vectors)]
         return vectors
 
+    def together(self, states: Sequence[np.ndarray]) -> Any:
+        """Return the input of the trained part for a batch of activations."""
+        return self.backbone.together(states, self.device)
 
-def in_batches(rows: Sequence[np.ndarray]) -> list[list[int]]:
+    def input_of(self, rows: Sequence[np.ndarray]) -> Any:
+        """Return the input of the trained part for a batch of rows."""
+        import torch
+
+        batch = self.backbone.tensors(rows, self.device)
+        if self.below is None:
+            return batch
+        with torch.no_grad():
+            return self.below(batch)
+
+    def _fits(self, rows: Sequence[np.ndarray], copies: int) -> bool:
+        if not rows:
+            return True
+        longest = max(rows, key=lambda row: row.size)
+        size = self._below([longest])[0].nbytes
+        share = sum(row.size for row in rows) / longest.size
+        return bool(copies * share * size <= self.memory * 2**30)
+
+    def _below(self, rows: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Return the activations of rows below the cut."""
+        found: list[Any] = [None] * len(rows)
+        for places in _grouped(rows):
+            chosen = [rows[i] for i in places]
+            made = self.backbone.apart(self.input_of(chosen), chosen)
+            for place, states in zip(places, made, strict=True):
+                found[place] = states
+        return found
+
+
+def in_batches(
+    inputs: Sequence[np.ndarray], apply: Callable[[list[np.ndarray]], Any]
+) -> np.ndarray:
+    """Return what `apply` gives for each input, float32 (k, d), in batches of like size."""
+    import torch
+
+    result: np.ndarray | None = None
+    with torch.no_grad():
+        for places in _grouped(inputs):
+            block = apply([inputs[i] for i in places]).float().cpu().numpy()
+            if result is None:
+                result = np.empty((len(inputs), block.shape[1]), dtype=np.float32)
+            result[places] = block
+    return result if result is not None else np.empty((0, 0), np.float32)
+
+
+def _grouped(rows: Sequence[np.ndarray]) -> list[list[int]]:
     """Group rows of like size, longest first."""
     order = sorted(range(len(rows)), key=lambda i: (-rows[i].size, i))
     return [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
 
 
-def states_of(
-    backbone: Backbone, below: Any, rows: Sequence[np.ndarray], device: str
-) -> list[np.ndarray]:
-    """Return the activations of rows below the cut."""
-    import torch
+def _content(items: Sequence[Any]) -> bytes:
+    """Return a hash of texts, of arrays of pixels, or of the names and dates of image files."""
+    from os import PathLike, fspath, stat
 
-    found: list[Any] = [None] * len(rows)
-    with torch.no_grad():
-        for places in in_batches(rows):
-            chosen = [rows[i] for i in places]
-            made = backbone.apart(below(backbone.tensors(chosen, device)), chosen)
-            for place, states in zip(places, made, strict=True):
-                found[place] = states
-    return found
+    digest = hashlib.sha256()
+    for item in items:
+        if isinstance(item, np.ndarray):
+            part = f"{item.dtype.str}{item.shape}".encode() + np.ascontiguousarray(item).tobytes()
+        elif not isinstance(item, str | PathLike):
+            part = repr(item).encode()  # refused by name when rows are made
+        else:
+            text = fspath(item)
+            part = text.encode("utf-8", "surrogatepass")
+            with contextlib.suppress(OSError, ValueError):  # a text is no file
+                part += str(stat(text).st_mtime_ns).encode() if len(text) < 1000 else b""
+        digest.update(str(len(part)).encode() + b":" + part)
+    return digest.digest()
 
 
-def vectors_of(
-    backbone: Backbone, network: Any, inputs: Sequence[np.ndarray], below: Any, device: str,
-    *, states: bool,
-) -> np.ndarray:  # fmt: skip
-    """Return the standardised vectors, float32 (k, d), of rows or of activations."""
-    import torch
+_last: list[tuple[Any, Shelf]] = []
 
-    result: np.ndarray | None = None
-    network.eval()
-    with torch.no_grad():
-        for places in in_batches(inputs):
-            chosen = [inputs[i] for i in places]
-            if states:
-                batch = backbone.together(chosen, device)
-            else:
-                batch = backbone.tensors(chosen, device)
-                if below is not None:
-                    batch = below(batch)
-            block = network.vectors(batch).cpu().numpy()
-            if result is None:
-                result = np.empty((len(inputs), block.shape[1]), dtype=np.float32)
-            result[places] = block
-    return result if result is not None else np.empty((0, len(network.mean)), np.float32)
+
+def shared(key: Any, make: Callable[[], Shelf]) -> Shelf:
+    """Return the shelf made last in this process if its key is the same, else a new one.
+
+    Trajectories of one study follow each other on the same items.
+    """
+    if not _last or _last[0][0] != key:
+        _last[:] = [(key, make())]
+    return _last[0][1]

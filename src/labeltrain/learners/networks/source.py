@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from labeltrain.encoders.augment import Strength
-from labeltrain.learners.networks.backbone import Backbone
+from labeltrain.learners.networks.shelf import Shelf
 
 
 class ItemSource:
@@ -16,37 +16,32 @@ class ItemSource:
 
     Parameters
     ----------
-    backbone : Backbone
-    below : torch.nn.Module or None
-        Frozen lower part.
+    shelf : Shelf
     rows : list of ndarray
         Of the pool.
     states : list of ndarray, optional
         Activations of the pool below the cut; then weak views are the items themselves.
-    strong : dict of int to list of ndarray, optional
+    strong : dict of int to list of ndarray
         With `states`: activations of strong views of an item, by position.
     own, others : ndarray of int64
         Positions of the labelled and of the unlabelled items.
-    device : str
     rng : numpy.random.Generator
     """
 
     def __init__(
         self,
-        backbone: Backbone,
-        below: Any,
+        shelf: Shelf,
         rows: Sequence[np.ndarray],
         states: Sequence[np.ndarray] | None,
         strong: dict[int, list[np.ndarray]],
         own: np.ndarray,
         others: np.ndarray,
-        device: str,
         rng: np.random.Generator,
     ) -> None:
-        self._backbone, self._below = backbone, below
+        self._shelf = shelf
         self._rows, self._states, self._strong = rows, states, strong
         self._own, self._others = own, others
-        self._device, self._rng = device, rng
+        self._rng = rng
 
     def labelled(self, rows: np.ndarray) -> Any:
         """Return weak views of labelled items."""
@@ -61,26 +56,16 @@ class ItemSource:
         positions = self._others[rows].tolist()
         if self._states is None:
             return self._viewed(positions, "strong")
-        which = [self._strong[p][int(self._rng.integers(len(self._strong[p])))] for p in positions]
-        return self._backbone.together(which, self._device)
+        views = [self._strong[p] for p in positions]
+        return self._shelf.together([some[int(self._rng.integers(len(some)))] for some in views])
 
     def _weak(self, positions: np.ndarray) -> Any:
         if self._states is not None:
-            chosen = [self._states[p] for p in positions.tolist()]
-            return self._backbone.together(chosen, self._device)
-        if self._backbone.shifts:
+            return self._shelf.together([self._states[p] for p in positions.tolist()])
+        if self._shelf.backbone.shifts and self._shelf.below is None:
             return self._viewed(positions.tolist(), "weak")
-        return self._input([self._rows[p] for p in positions.tolist()])
+        return self._shelf.input_of([self._rows[p] for p in positions.tolist()])
 
     def _viewed(self, positions: list[int], strength: Strength) -> Any:
-        view = self._backbone.view
-        return self._input([view(self._rows[p], strength, self._rng) for p in positions])
-
-    def _input(self, rows: list[np.ndarray]) -> Any:
-        batch = self._backbone.tensors(rows, self._device)
-        if self._below is None:
-            return batch
-        import torch
-
-        with torch.no_grad():
-            return self._below(batch)
+        view = self._shelf.backbone.view
+        return self._shelf.input_of([view(self._rows[p], strength, self._rng) for p in positions])

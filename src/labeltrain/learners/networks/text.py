@@ -41,6 +41,8 @@ class TextBackbone(Backbone):
 
     def rows(self, items: Sequence[Any]) -> list[np.ndarray]:
         """Return int32 (2, tokens) for each text: token ids, and the word of each."""
+        if not len(items):
+            return []
         tokens = self._encoder.tokens(items)
         rows = []
         for number, ids in enumerate(tokens["input_ids"]):
@@ -109,10 +111,11 @@ class TextBackbone(Backbone):
         """Return embeddings and lower layers, and the last `layers` with the pooling."""
         encoder = self._encoder
         return cut(
-            body.model,
+            body,
             encoder.name,
             layers,
             lambda made, batch: pooled(made.last_hidden_state, batch["attention_mask"], encoder),
+            self.tensors(self.rows(["one", "and some more words"]), "cpu"),
         )
 
     def apart(self, states: Any, rows: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -38,29 +39,34 @@ class Checkpoint:
         self.about = about
         self._seconds = seconds
         self._written = time.monotonic()
+        self._kept: tuple[dict[str, np.ndarray], dict[str, Any], Mapping[str, Any]] | None = None
 
-    def save(self, held: Mapping[str, Any], rng: np.random.Generator, facts: Any) -> None:
-        """Write a state, unless the last one was written a moment ago."""
-        if time.monotonic() - self._written < self._seconds:
-            return
+    def keep(self, held: Mapping[str, Any], rng: np.random.Generator, facts: Any) -> None:
+        """Take a state; write it unless another was written a moment ago."""
         import torch
 
-        arrays: dict[str, np.ndarray] = {"torch": torch.get_rng_state().numpy()}
+        arrays: dict[str, np.ndarray] = {"torch": torch.get_rng_state().numpy().copy()}
         if torch.cuda.is_available():
-            arrays["cuda"] = torch.cuda.get_rng_state().numpy()
-        kept = {
-            "about": self.about,
-            "numpy": rng.bit_generator.state,
-            "facts": facts,
-            "held": _flat(_plain(held), "held", arrays),
-        }
-        data = to_bytes(arrays, kept)
+            arrays["cuda"] = torch.cuda.get_rng_state().numpy().copy()
+        about = {"about": self.about, "numpy": rng.bit_generator.state, "facts": facts}
+        self._kept = (arrays, about, held)
+        if time.monotonic() - self._written >= self._seconds:
+            self.write()
+
+    def write(self) -> None:
+        """Write the state taken last, as when the training is interrupted."""
+        if self._kept is None:
+            return
+        arrays, about, held = self._kept
+        whole = dict(arrays)
+        kept = {**about, "held": _flat(_plain(held), "held", whole)}
+        data = to_bytes(whole, kept)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         replace_bytes(self.path, hashlib.sha256(data).digest() + data)
-        self._written = time.monotonic()
+        self._kept, self._written = None, time.monotonic()
 
     def load(
-        self, like: Mapping[str, Any], rng: np.random.Generator
+        self, like: Mapping[str, Any], rng: np.random.Generator, device: Any
     ) -> tuple[dict[str, Any], Any] | None:
         """Return the state and the facts kept last, and set the generators; None without them."""
         import torch
@@ -69,18 +75,28 @@ class Checkpoint:
             data = self.path.read_bytes()
         except FileNotFoundError:
             return None
-        if hashlib.sha256(data[32:]).digest() != data[:32]:
-            warnings.warn(f"{self.path} is damaged: the training begins again", stacklevel=3)
+        try:
+            if hashlib.sha256(data[32:]).digest() != data[:32]:
+                raise ValueError("the checksum does not match")
+            arrays, kept = from_bytes(data[32:])
+            about, facts, numbers = kept["about"], kept["facts"], kept["numpy"]
+            held = _filled(kept["held"], arrays, device) if about == self.about else None
+        except (ValueError, KeyError, TypeError, OSError, EOFError, BadZipFile) as error:
+            warnings.warn(
+                f"{self.path} is damaged ({error}): the training begins again", stacklevel=3
+            )
             return None
-        arrays, kept = from_bytes(data[32:])
-        if kept["about"] != self.about:
+        if held is None:
+            warnings.warn(
+                f"{self.path} is of another training: this one begins anew, and replaces it",
+                stacklevel=3,
+            )
             return None
-        held = _filled(kept["held"], arrays)
-        rng.bit_generator.state = kept["numpy"]
+        rng.bit_generator.state = numbers
         torch.set_rng_state(torch.from_numpy(arrays["torch"].copy()))
         if "cuda" in arrays and torch.cuda.is_available():
             torch.cuda.set_rng_state(torch.from_numpy(arrays["cuda"].copy()))
-        return _like(held, like), kept["facts"]
+        return _like(held, like), facts
 
     def delete(self) -> None:
         """Remove the file: the training is done and its model is kept."""
@@ -109,7 +125,8 @@ def _flat(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
 
     if isinstance(value, torch.Tensor):
         arrays[name] = value.detach().cpu().numpy()
-        return {"tensor": name, "device": str(value.device)}
+        # The layout decides the last bits of sums over the tensor.
+        return {"tensor": name, "stride": list(value.stride())}
     if isinstance(value, np.ndarray):
         arrays[name] = value
         return {"array": name}
@@ -122,21 +139,23 @@ def _flat(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
     return {"value": value}
 
 
-def _filled(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+def _filled(value: Any, arrays: Mapping[str, np.ndarray], device: Any) -> Any:
     """Undo :func:`_flat`."""
     import torch
 
-    (kind, inside), *rest = value.items()
-    if kind == "tensor":
-        return torch.from_numpy(arrays[inside].copy()).to(rest[0][1])
-    if kind == "array":
-        return arrays[inside]
-    if kind == "mapping":
-        return {key: _filled(part, arrays) for key, part in inside}
-    if kind in ("list", "tuple"):
-        parts = [_filled(part, arrays) for part in inside]
-        return tuple(parts) if kind == "tuple" else parts
-    return inside
+    if "tensor" in value:
+        found = torch.from_numpy(arrays[value["tensor"]].copy())
+        made = torch.empty_strided(found.shape, value["stride"], dtype=found.dtype, device=device)
+        return made.copy_(found)
+    if "array" in value:
+        return arrays[value["array"]]
+    if "mapping" in value:
+        return {key: _filled(part, arrays, device) for key, part in value["mapping"]}
+    if "list" in value:
+        return [_filled(part, arrays, device) for part in value["list"]]
+    if "tuple" in value:
+        return tuple(_filled(part, arrays, device) for part in value["tuple"])
+    return value["value"]
 
 
 def _like(held: dict[str, Any], like: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -112,6 +113,8 @@ class Report:
         Steps that lead to the result.
     resumed : int or None
         The step at which a killed training went on.
+    before : float
+        Seconds of the training until then.
     """
 
     examples: int = 0
@@ -120,6 +123,7 @@ class Report:
     used: float = 0.0
     steps: int = 0
     resumed: int | None = None
+    before: float = 0.0
 
 
 @dataclass
@@ -233,35 +237,43 @@ def train(
     others = list(batches(unlabelled, settings.batch * settings.ratio, settings.steps, rng))
     held, at, slower = state.copy(), 0, 1.0
     step = 0
-    if checkpoint is not None and (kept := checkpoint.load(held, rng)) is not None:
+    if checkpoint is not None and (kept := checkpoint.load(held, rng, device)) is not None:
         held, facts = kept
         state.restore(held)
         step = at = facts["step"]
         slower = facts["slower"]
         report = Report(**{**facts["report"], "resumed": at})
-    while step <= _last(state, settings):
-        if step % max(1, settings.steps // SNAPSHOTS) == 0 and step > at:
-            if guess is not None:
-                _watch(state, guess, step, settings)
-            held, at = state.copy(), step
-            if checkpoint is not None:
-                about = {"step": step, "slower": slower, "report": asdict(report)}
-                checkpoint.save(held, rng, about)
-        for group in optimiser.param_groups:
-            group["lr"] = settings.rate(step, state.cooled) * slower * group["scale"]
-        loss = _step(
-            state, source, labels, own[step], others[step], settings, step, class_weights, report
-        )
-        state.losses.append(loss)
-        if _diverged(state.losses, classes):
+    started = time.perf_counter()
+    try:
+        while step <= _last(state, settings):
+            if step % max(1, settings.steps // SNAPSHOTS) == 0 and step > at:
+                if guess is not None:
+                    _watch(state, guess, step, settings)
+                held, at = state.copy(), step
+                if checkpoint is not None:
+                    spent = report.before + time.perf_counter() - started
+                    told = {**asdict(report), "before": spent}
+                    checkpoint.keep(held, rng, {"step": step, "slower": slower, "report": told})
+            for group in optimiser.param_groups:
+                group["lr"] = settings.rate(step, state.cooled) * slower * group["scale"]
+            loss = _step(
+                state, source, labels, own[step], others[step], settings, step, class_weights,
+                report,
+            )  # fmt: skip
+            state.losses.append(loss)
+            if not _diverged(state.losses, classes):
+                step += 1
+                continue
             report.rollbacks += 1
             state.restore(held)
             if report.rollbacks >= CHANCES:
                 report.stopped = at
                 break
             step, slower = at, slower * 0.5
-            continue
-        step += 1
+    except BaseException:
+        if checkpoint is not None:
+            checkpoint.write()
+        raise
     report.steps = step if report.stopped is None else report.stopped
     if report.rollbacks:
         how = "stopped at" if report.stopped is not None else "went back and on from an earlier"
@@ -292,8 +304,9 @@ def _watch(
     before, state.guesses = state.guesses, guesses
     changed = 1.0 if before is None else float(np.mean(before != guesses))
     state.quiet = state.quiet + 1 if changed <= STABLE else 0
-    ahead = max(settings.steps // SNAPSHOTS, math.ceil(COOL * step))
-    if state.quiet >= 2 or step + ahead + settings.steps // SNAPSHOTS > settings.steps:
+    every = max(1, settings.steps // SNAPSHOTS)
+    ahead = max(2, every, math.ceil(COOL * step))
+    if state.quiet >= 2 or step + ahead + every > settings.steps:
         state.cooled = (step, min(settings.steps, step + ahead) - 1)
 
 
@@ -314,28 +327,31 @@ def _step(
     network, weighting = state.network, state.weighting
     network.train()
     chosen = labels[torch.from_numpy(own).to(labels.device)]
+    batch = source.labelled(own)
     with _precision(settings, labels.device):
-        logits = network(source.labelled(own))
+        logits = network(batch)
     supervised = torch.nn.functional.cross_entropy(logits.float(), chosen, weight=class_weights)
     loss = supervised
     report.examples += len(own)
     if weighting is not None and len(others) and settings.weight > 0.0:
-        weak = source.weak(others)
+        weak = source.weak(others) if weighting.judges or weighting.trains_weak else None
         with torch.no_grad():
-            with _precision(settings, labels.device):
-                q = _judge(state, weak)
-            q = q.float().softmax(dim=1)
-            q = _aligned(state, q, settings)
+            q = None
+            if weighting.judges:
+                with _precision(settings, labels.device):
+                    q = _judge(state, weak)
+                q = _aligned(state, q.float().softmax(dim=1), settings)
             rows = torch.from_numpy(others).to(labels.device)
             progress = step / max(1, settings.steps - 1)
             targets, weights = weighting.targets(Batch(q, rows, progress))
+        batch = weak if weighting.trains_weak else source.strong(others)
         with _precision(settings, labels.device):
-            logits = network(weak if weighting.trains_weak else source.strong(others))
+            logits = network(batch)
         logits = logits.float()
         unsupervised = (weights * weighting.losses(logits, targets)).mean()
         loss = loss + settings.weight * unsupervised + weighting.extra(logits, weights)
         state.used.append(float(weights.mean()))
-        report.examples += 2 * len(others)
+        report.examples += (1 + weighting.judges) * len(others)
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()
     norm = torch.nn.utils.clip_grad_norm_(network.parameters(), settings.clip)

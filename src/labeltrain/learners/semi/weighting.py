@@ -13,7 +13,7 @@ class Batch:
 
     Attributes
     ----------
-    weak : tensor, shape (k, C)
+    weak : tensor, shape (k, C), or None
         Class probabilities of the weak views, no gradient; of the averaged weights (the teacher)
         where the method asks for them. Columns are the classes that have a label.
     rows : tensor of int64, shape (k,)
@@ -40,6 +40,8 @@ class Weighting(ABC):
         The prediction that is compared with the target is that of the weak view.
     teacher : bool
         Targets come from the averaged weights.
+    judges : bool
+        Targets are made of predictions of weak views; without, ``Batch.weak`` is None.
     alignment : {"none", "uniform", "labels"}
         What predictions are aligned with unless told otherwise.
     weight : float
@@ -51,6 +53,7 @@ class Weighting(ABC):
     paper: ClassVar[str] = ""
     trains_weak: ClassVar[bool] = False
     teacher: ClassVar[bool] = False
+    judges: ClassVar[bool] = True
     alignment: ClassVar[str] = "none"
     weight: ClassVar[float] = 1.0
 

@@ -1,0 +1,160 @@
+"""What the parts of a project share: its files, its state, and the model of the labels in force."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from labeltrain.errors import BadInput, StoreDamaged
+from labeltrain.learners import Learner, Model
+from labeltrain.learners import registry as learners
+from labeltrain.projects.content import load_contents, load_features, load_items
+from labeltrain.projects.items import Items
+from labeltrain.projects.state import ProjectState
+from labeltrain.projects.training import THREADS, fit
+from labeltrain.store import Event, Workspace
+from labeltrain.strategies import registry as strategies
+
+
+class OpenProject:
+    """A project that is open: what it holds, loaded and made when it is first asked for.
+
+    A context manager; :class:`labeltrain.Project` adds what people do with it.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+    spec : dict
+        What was decided when the project began.
+    items : Items
+    state : ProjectState
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._closed = False
+        self.folder = workspace.folder
+        self.spec: dict[str, Any] = workspace.first().body
+        self.items: Items = load_items(workspace, self.spec)
+        self.state = ProjectState.fold(workspace.events())
+        self._features: np.ndarray | None = None
+        self._contents: Any = None
+        self._learner: Learner | None = None
+        self._fitted: Model | None = None  # of the labels in force; dropped when they change
+
+    @classmethod
+    def open(cls, folder: str | Path, *, read_only: bool = False) -> Self:
+        """Open a project; `read_only` also while another process works on it.
+
+        Raises
+        ------
+        BadInput
+            There is none.
+        StoreDamaged, WorkspaceBusy
+        """
+        return cls._begin(Workspace.open(Path(folder), "project", read_only=read_only))
+
+    @classmethod
+    def _begin(cls, workspace: Workspace) -> Self:
+        try:
+            return cls(workspace)
+        except BaseException:
+            workspace.close()
+            raise
+
+    def close(self) -> None:
+        """Give the directory back; a closed project can be closed again, and nothing else."""
+        if not self._closed:
+            self._closed = True
+            self._workspace.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def read_only(self) -> bool:
+        """True when nothing can be changed."""
+        return self._workspace.ledger.epoch is None
+
+    @property
+    def threads(self) -> int:
+        """Threads of the fits that picks depend on: those of the machine it began on, or one."""
+        return int(self.spec.get("threads", THREADS))
+
+    def features(self) -> np.ndarray:
+        """Return the encoded items, float32 (n, d); encoded again when their file is missing."""
+        if self._features is None:
+            if self.state.encoded is None:
+                raise StoreDamaged(
+                    f"{self.folder}: the ledger does not say where the features are",
+                    f"run: labeltrain repair {self.folder}, or begin a new project",
+                )
+            array, events = load_features(
+                self._workspace, self.spec, self.items, self.state.encoded
+            )
+            if not self.read_only:
+                self._append(*events)
+            self._features = array
+        return self._features
+
+    def inputs(self, reads: str | None = None) -> Any:
+        """Return all items in the form a model reads them.
+
+        Parameters
+        ----------
+        reads : {"features", "items"}, optional
+            As the project's own learner if not given.
+
+        Returns
+        -------
+        ndarray or sequence
+            Features; or texts, paths of images, pixels: the same object from call to call, so that
+            a learner can keep what it made of it.
+        """
+        if (reads or self.learner().reads) == "features":
+            return self.features()
+        if self._contents is None:
+            self._contents = load_contents(self._workspace, self.spec, self.items)
+        return self._contents
+
+    def learner(self) -> Learner:
+        """Return the project's learner, giving what the project's strategy needs."""
+        if self._learner is None:
+            learner = learners.make(self.spec["learner"], self.spec["learner_options"])
+            self._learner = learner.serving(strategies.make(self.spec["strategy"]).needs)
+        return self._learner
+
+    def fitted(self) -> Model:
+        """Return the model of the labels in force, not calibrated; fitted when they change."""
+        if self._fitted is None:
+            self._fitted = fit(self)
+        return self._fitted
+
+    def _append(self, *events: Event) -> None:
+        # What is applied is what a reopened project will read: tuples are lists, say.
+        held = [replace(event, body=json.loads(json.dumps(event.body))) for event in events]
+        self._workspace.append(held)
+        for event in held:
+            self.state.apply(event)
+            self._applied(event)
+
+    def _applied(self, event: Event) -> None:
+        """Drop what an event makes outdated."""
+        if event.kind in ("answered", "classes"):
+            self._fitted = None
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise BadInput(f"this project in {self.folder} was closed", "open it again")
+
+    def _refuse_unless_mine(self) -> None:
+        self._refuse_if_closed()
+        if self.read_only:
+            raise BadInput(f"{self.folder} is open for reading only", "open it without read_only")
