@@ -22,8 +22,9 @@ from typing import Any
 
 import numpy as np
 
-FINAL = {"method": "mean-teacher"}
-OF_MODALITY = {"text": {"max_length": 64}, "image": {"size": 128}}
+FINAL = {"method": "noisy-student"}
+OF_MODALITY = {"text": {"max_length": 64}, "image": {"size": 64, "learning_rate": 3e-4}}
+ENCODER = {"text": {"max_length": 64}, "image": {"size": 64}}
 WITHIN = 0.003
 TEST = 3000  # test items that a plateau is read from
 
@@ -60,10 +61,13 @@ def _value(text: str) -> Any:
 
 def plateau(options: Any) -> None:
     """Train with several numbers of steps on the same labels."""
-    from labeltrain import data
+    from labeltrain import data, encoders
     from labeltrain.learners import Training, make
 
     dataset = data.load(options.data)
+    name = encoders.default_for(dataset.modality)
+    encoder = encoders.make(name, **ENCODER[dataset.modality])
+    features = encoders.features(dataset, encoder).array
     for seed in options.seeds:
         pool, test = data.split(dataset, mode="redraw", test_fraction=0.3, seed=seed)
         test = test[:TEST]
@@ -71,7 +75,7 @@ def plateau(options: Any) -> None:
         items, asked = data.take(dataset.items, pool), data.take(dataset.items, test)
         picks = np.random.default_rng(seed).permutation(len(pool))[: options.labels]
         training = Training(
-            np.zeros((len(pool), 1), np.float32), picks, labels[pool][picks],
+            features[pool], picks, labels[pool][picks],
             len(dataset.classes), items=items, names=dataset.classes, modality=dataset.modality,
         )  # fmt: skip
         for steps in options.steps:
@@ -116,7 +120,7 @@ def loop(options: Any) -> None:
         for cache in ("empty", "filled"):
             results = labeltrain.run(
                 dataset=options.data,
-                encoder_options={"max_length": 64} if modality == "text" else {},
+                encoder_options=ENCODER[modality],
                 learner=options.proxy,
                 strategies=options.strategies if cache == "empty" else "random",
                 batch=options.labels // 10,

@@ -16,7 +16,7 @@ from labeltrain.learners.registry import get
 from labeltrain.learners.semi.fixmatch import FixMatch
 from labeltrain.learners.semi.methods import METHODS
 from labeltrain.learners.semi.pseudo_label import PseudoLabel
-from labeltrain.learners.semi.training import Settings, batches, train
+from labeltrain.learners.semi.training import CHANCES, Settings, _diverged, batches, train
 from labeltrain.testing import LearnerContract, blobs
 
 NAMES = list(METHODS)
@@ -130,7 +130,7 @@ def test_a_training_that_keeps_diverging_stops_at_the_last_sound_state() -> None
         network, report, _ = run(
             Settings(steps=60, learning_rate=0.02), breaks_at=frozenset(range(35, 200))
         )
-    assert report.rollbacks == 3
+    assert report.rollbacks == CHANCES
     assert report.stopped == 30
     assert all(torch.isfinite(p).all() for p in network.parameters())
     assert accuracy(network) > 0.8
@@ -140,6 +140,23 @@ def test_a_loss_that_explodes_is_divergence() -> None:
     with pytest.warns(UserWarning, match="diverged"):
         _, report, _ = run(Settings(steps=60, learning_rate=1e6, clip=1e9))
     assert report.rollbacks >= 1
+
+
+@pytest.mark.parametrize(
+    ("losses", "classes", "lost"),
+    [
+        ([0.1] * 20 + [math.log(10)] * 7, 10, False),  # a mean over ten steps is looked at
+        ([0.1] * 20 + [math.log(10)] * 10, 10, True),  # one constant answer
+        ([0.3] + [math.log(10) + 0.5] * 9, 10, True),  # forgotten in the first steps
+        ([math.log(10)] * 30, 10, False),  # knows nothing yet
+        ([0.1] * 20 + [math.log(2)] * 10, 2, True),
+        ([math.log(2), 0.5, 0.4, 0.6, 0.5, 0.4, 0.5, 0.6, 0.7, 0.5], 2, False),
+        ([40.0] * 10, 10, True),
+        ([0.1, math.nan], 10, True),
+    ],
+)
+def test_what_divergence_is(losses: list[float], classes: int, lost: bool) -> None:
+    assert _diverged(losses, classes) is lost
 
 
 def test_pseudo_labels_move_the_weights() -> None:

@@ -77,7 +77,7 @@ class SemiLearner(Learner):
     -----
     Features are brought to mean 0 and deviation 1 over the pool. Only classes that have a label are
     trained. A training that diverges goes back to an earlier state and on at half the learning
-    rate, three times at most; ``facts()`` of the model say so, and a warning.
+    rate, four times at most; ``facts()`` of the model say so, and a warning.
     """
 
     weighting: ClassVar[type[Weighting]]

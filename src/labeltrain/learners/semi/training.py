@@ -20,7 +20,7 @@ SNAPSHOTS = 10  # a training
 STABLE = 0.005  # share of predictions that may change between two snapshots of a finished training
 COOL = 0.25  # of the steps so far, that a training goes on with a falling rate once it is stable
 RECENT = 10  # steps whose supervised loss is looked at
-CHANCES = 3  # times that a training goes back before it stops
+CHANCES = 5  # times that a training goes back before it stops
 MOMENTUM = 0.97  # of the mean prediction that alignment divides by
 
 
@@ -405,12 +405,20 @@ def _follow(state: _State, decay: float, step: int) -> None:
 
 
 def _diverged(losses: list[float], classes: int) -> bool:
-    """Return True when the loss is no number, or much worse than knowing nothing."""
+    """Return True when the loss is no number, or the network forgot what it knew.
+
+    That is, over the last steps it is much worse than knowing nothing, or worse than at its best,
+    the first step included, by three quarters of what there is to know: a network that fell back
+    to one constant answer.
+    """
     if not math.isfinite(losses[-1]):
         return True
-    recent = losses[-RECENT:]
-    worst = 3.0 * math.log(max(classes, 2)) + 3.0
-    return len(recent) == RECENT and float(np.mean(recent)) > worst
+    if len(losses) < RECENT:
+        return False
+    nothing = math.log(max(classes, 2))
+    means = np.convolve(losses, np.full(RECENT, 1.0 / RECENT), mode="valid")
+    best = min(losses[0], float(means.min()))
+    return bool(means[-1] > 3.0 * nothing + 3.0 or means[-1] > best + 0.75 * nothing)
 
 
 def batches(n: int, size: int, steps: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
