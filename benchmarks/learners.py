@@ -50,6 +50,7 @@ def main() -> None:
     parser.add_argument("--learners", nargs="+", default=["linear", "propagation", "flexmatch"])
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     parser.add_argument("--pick", default="random")
+    parser.add_argument("--encoder", help="of all data; by their kind if not given")
     parser.add_argument("--metric", default="accuracy")
     parser.add_argument("--views", type=int, default=0, help="encoded views of each strength")
     parser.add_argument("--threads", type=int, default=1)
@@ -58,7 +59,7 @@ def main() -> None:
     for name in options.data:
         dataset = data.load(name)
         known = np.flatnonzero(dataset.labels >= 0)
-        encoder = encoders.make(encoders.default_for(dataset.modality))
+        encoder = encoders.make(options.encoder or encoders.default_for(dataset.modality))
         made = encoders.features(dataset, encoder, positions=known)
         views = {
             strength: encoded_views(

@@ -11,6 +11,7 @@ from labeltrain.data import Modality
 from labeltrain.encoders.base import Encoder
 from labeltrain.encoders.efficientnet import EfficientNetLite0
 from labeltrain.encoders.image import ImageTransformer
+from labeltrain.encoders.lsa import LSAEncoder
 from labeltrain.encoders.raw import RawEncoder
 from labeltrain.encoders.repository import is_image_model, resolve
 from labeltrain.encoders.text import TextTransformer, minilm
@@ -37,6 +38,12 @@ _REGISTRY: dict[str, _Entry] = {
         ("text",),
         ("max_length", "device"),
         "all-MiniLM-L6-v2, 384 dimensions, English",
+    ),
+    "lsa": _Entry(
+        LSAEncoder,
+        ("text",),
+        ("dimensions",),
+        "singular vectors of TF-IDF: from scratch, from the texts alone; studies only",
     ),
     "efficientnet-lite0": _Entry(
         EfficientNetLite0,

@@ -74,7 +74,14 @@ def found(
     names = _classes(classes, dataset)
     answers = _known_answers(dataset, names)
     name = encoders.default_for(dataset.modality) if encoder == "auto" else encoder
-    check_modality(encoders.make(name, **encoder_options), dataset, fitting(dataset.modality))
+    encoder_made = encoders.make(name, **encoder_options)
+    check_modality(encoder_made, dataset, fitting(dataset.modality))
+    if encoder_made.whole and dataset.modality == "text":
+        raise BadInput(
+            f"the encoder {name!r} encodes all items together, and a project's model must encode "
+            "texts that come later",
+            "use minilm, or hf:NAME",
+        )
     spec: dict[str, Any] = {
         "name": dataset.name,
         "modality": dataset.modality,

@@ -275,7 +275,10 @@ class NetworkLearner(Learner):
             "names": training.names,
         }
         usable = np.ones(len(training.items), bool) if training.usable is None else training.usable
-        about = name_of(facts, training.labelled, training.labels, usable)
+        arrays = [training.labelled, training.labels, usable]
+        if self.options.method == NoisyStudent.name:
+            arrays.append(training.features)  # its teacher learns from them
+        about = name_of(facts, *arrays)
         return Checkpoint(training.checkpoint, about)
 
     # -- after it ------------------------------------------------------------------------------
