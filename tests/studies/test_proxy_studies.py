@@ -157,3 +157,14 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert "times the cost of training mlp alone on 20 labels" in " ".join(found.output.split())
     shown = CliRunner().invoke(app, ["report", str(tmp_path / "w"), "--json"])
     assert json.loads(shown.output)["costs"][0]["learner"] == "mlp"
+
+
+def test_scores_at_one_number_of_labels_are_compared_there() -> None:
+    from labeltrain.report import summarise
+    from labeltrain.report.words import headline
+
+    results = labeltrain.run(**SMALL, final=MLP)
+    said = headline(summarise(results)[1])
+    assert said.startswith("At 30 labels, the only number at which there are scores, margin minus")
+    assert "points (95 % interval" in said
+    assert "no label saving can be read from one point" in said

@@ -194,6 +194,20 @@ def best(summary: ExperimentSummary) -> StrategySummary | None:
     return max(others, key=lambda s: s.area.value if s.area else 0.0, default=None)
 
 
+def _at_one_point(summary: ExperimentSummary, top: StrategySummary) -> str:
+    """Say how a strategy compares where scores were taken at one number of labels only."""
+    labels, gap = int(summary.aligned.labels[-1]), top.comparison
+    found = f"{top.name} has the highest score"
+    if gap is not None:
+        found = f"{top.name} minus {summary.baseline} is {percent(gap.difference)} points"
+        if gap.low is not None and gap.high is not None:
+            found += f" (95 % interval {percent(gap.low)} to {percent(gap.high)})"
+    return (
+        f"At {labels} labels, the only number at which there are scores, {found}, "
+        f"{seeds_text(top.seeds)}: no label saving can be read from one point."
+    )
+
+
 def headline(summary: ExperimentSummary) -> str:
     """Say in one sentence what an experiment found."""
     top = best(summary)
@@ -212,6 +226,8 @@ def headline(summary: ExperimentSummary) -> str:
     found = [s for s in top.savings if s.share == HEADLINE] or list(top.savings[-1:])
     if not found:
         return f"{top.name} and {summary.baseline} share no seed: nothing to compare.{split}"
+    if len(summary.aligned.labels) == 1:
+        return f"{_at_one_point(summary, top)}{split}"
     sentence = saving_sentence(
         found[0], top.name, summary.baseline, float(summary.aligned.labels[-1])
     )

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from labeltrain.errors import BadInput
+from labeltrain.learners import registry as learners
+from labeltrain.learners.networks.learner import NetworkLearner
 from labeltrain.store import Event, Workspace
 from labeltrain.store import arrays as array_files
 from labeltrain.studies.executors import Task, run_inline, run_processes
@@ -33,7 +35,7 @@ PACKAGES = (
 )  # fmt: skip
 
 
-FINAL = 20000.0  # work of a training of the expensive learner, in units of a hundred labels' fit
+FINAL = 20000.0  # work of a network's training, where a fit on features has 100 + its labels
 
 
 class Progress(Protocol):
@@ -168,9 +170,9 @@ def _short(value: Any) -> str:
     return text if len(text) < 60 else text[:57] + "..."
 
 
-def trainings_of(spec: ExperimentSpec) -> int:
-    """Return how often the expensive learner is trained in one trajectory."""
-    return 0 if spec.final is None else max(1, len(spec.final.at))
+def _trains_a_network(name: str) -> bool:
+    """Tell learners whose fits take minutes from those whose fits take seconds."""
+    return issubclass(learners.get(name), NetworkLearner)
 
 
 def tasks_of(spec: StudySpec) -> list[Task]:
@@ -292,27 +294,34 @@ def _run(
     show: Progress,
 ) -> None:
     # A round's work grows with its labels: counted so, the time to go is honest.
-    def weight(labels: float) -> float:
-        return 100.0 + labels
+    def weight(learner: str, labels: float) -> float:
+        return FINAL if _trains_a_network(learner) else 100.0 + labels
 
     total = 0.0
-    names: set[str] = set()
+    names: dict[str, ExperimentSpec] = {}
     for task in tasks:
         experiment = spec.experiments[task.experiment]
-        names.add(run_name(experiment, task.strategy, task.seed))
+        names[run_name(experiment, task.strategy, task.seed)] = experiment
         for number in range(experiment.rounds + 1):
-            total += weight(experiment.seed_size + number * experiment.batch)
-        total += FINAL * trainings_of(experiment)
+            labels = experiment.seed_size + number * experiment.batch
+            total += weight(experiment.learner, labels)
+        if experiment.final is not None:
+            trainings = max(1, len(experiment.final.at))
+            total += trainings * weight(experiment.final.learner, labels)
     show.stage("rounds", total)
     seen = {"seq": 0, "done": 0.0}
 
     def tick() -> None:
         for event in workspace.events(after=int(seen["seq"])):
             seen["seq"] = event.seq
-            if event.run in names and event.kind == "scored":
-                seen["done"] += weight(event.body["labels"])
-            elif event.run in names and event.kind == "final":
-                seen["done"] += FINAL * len(event.body["budgets"])
+            experiment = names.get(event.run)
+            if experiment is None:
+                continue
+            if event.kind == "scored":
+                seen["done"] += weight(experiment.learner, event.body["labels"])
+            elif event.kind == "final" and experiment.final is not None:
+                work = weight(experiment.final.learner, event.body["labels"])
+                seen["done"] += work * len(event.body["budgets"])
         show.advance_to(seen["done"])
 
     tick()
