@@ -168,3 +168,14 @@ def test_scores_at_one_number_of_labels_are_compared_there() -> None:
     assert said.startswith("At 30 labels, the only number at which there are scores, margin minus")
     assert "points (95 % interval" in said
     assert "no label saving can be read from one point" in said
+
+
+def test_one_point_of_the_baseline_is_drawn(tmp_path: Path) -> None:
+    import re
+
+    results = labeltrain.run(**SMALL, final=MLP)
+    html = write(results, tmp_path).html.read_text(encoding="utf-8")
+    last = html[html.index('id="e2"') :]
+    drawn = re.search(r'<g id="random">(.*?)</g>\s*</g>', last, re.S)
+    assert drawn is not None
+    assert "<use" in drawn.group(1)  # a marker: the line alone has no length

@@ -40,6 +40,11 @@ class Final:
         ended : bool
             No round is left.
         """
-        if not self.at:
-            return [END] if ended and END not in done else []
-        return [budget for budget in self.at if budget <= labels and budget not in done]
+        return due(self.at, labels, done, ended)
+
+
+def due(at: Sequence[int], labels: int, done: Sequence[int | str], ended: bool) -> list[int | str]:
+    """Return the budgets among `at` for which a training is to run now; see :class:`Final`."""
+    if not at:
+        return [END] if ended and END not in done else []
+    return [budget for budget in at if budget <= labels and budget not in done]

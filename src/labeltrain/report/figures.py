@@ -124,11 +124,16 @@ def _draw_curves(axes: Any, summary: ExperimentSummary, metric: str, look: Look)
             continue
         seeds.append(len(scores))
         mean, style = scores.mean(axis=0), look.of(s.name)
+        alone = len(labels) == 1  # a line of one point, and a band beside it, would not be seen
+        if alone:
+            style = {**style, "marker": style["marker"] or "o"}
         axes.plot(labels, mean, markersize=3.4, markeredgewidth=0, gid=s.name, **style)
         means.append(mean)
         limits = [t_interval(column) for column in scores.T]
         if all(x is not None for x in limits):
             low, high = np.array(limits, dtype=np.float64).T
+            if alone:
+                axes.vlines(labels, low, high, color=style["color"], linewidth=0.8)
             axes.fill_between(labels, low, high, color=style["color"], alpha=faint, linewidth=0)
             bands.append((low, high))
     if means:

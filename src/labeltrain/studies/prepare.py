@@ -18,7 +18,7 @@ from labeltrain.errors import BadInput, unknown_name
 from labeltrain.learners import registry as learners
 from labeltrain.loop.checks import refuse_unmet_needs
 from labeltrain.loop.evaluate import Evaluator
-from labeltrain.loop.final import Final
+from labeltrain.loop.final import Final, due
 from labeltrain.loop.journal import Journal
 from labeltrain.loop.oracle import SimulatedOracle
 from labeltrain.loop.trajectory import Plan, Pool, Trajectory
@@ -120,6 +120,29 @@ def final_of(spec: ExperimentSpec) -> Final | None:
         return None
     learner = learners.make(spec.final.learner, spec.final.learner_options)
     return Final(learner, spec.final.at, spec.final.refresh)
+
+
+def is_finished(
+    spec: ExperimentSpec,
+    scored: Mapping[str, Any] | None,
+    exhausted: bool,
+    budgets: Sequence[int | str],
+) -> bool:
+    """Tell whether every round is scored and every training of the expensive learner is done.
+
+    Parameters
+    ----------
+    spec : ExperimentSpec
+    scored : mapping or None
+        The body of the last ``scored`` event of a trajectory.
+    exhausted : bool
+        Its pool is used up.
+    budgets : sequence of int or "end"
+        For which the expensive learner was trained.
+    """
+    if scored is None or (scored["round"] < spec.rounds and not exhausted):
+        return False
+    return spec.final is None or not due(spec.final.at, scored["labels"], budgets, True)
 
 
 def _used(spec: ExperimentSpec) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 from labeltrain.errors import BadInput
 from labeltrain.metrics import BOOKED, CostLedger, Curve, Experiment, Results
 from labeltrain.store import Event, Workspace
-from labeltrain.studies.prepare import final_of, run_name
+from labeltrain.studies.prepare import is_finished, run_name
 from labeltrain.studies.spec import ExperimentSpec, StudySpec
 
 
@@ -106,20 +106,20 @@ class _Run:
 
     def whole(self, experiment: ExperimentSpec) -> bool:
         """Tell whether the trajectory ran to its end."""
-        if not self.scored:
-            return False
-        body = self.scored[-1].body
-        if body["round"] < experiment.rounds and not self.exhausted:
-            return False
-        final = final_of(experiment)
         done = [budget for event in self.finals for budget in event.body["budgets"]]
-        return final is None or not final.due(body["labels"], done, True)
+        last = self.scored[-1].body if self.scored else None
+        return is_finished(experiment, last, self.exhausted, done)
 
 
 def ledger(
     experiment: ExperimentSpec, strategy: str, runs: list[_Run], encoded: dict[str, Any]
 ) -> CostLedger:
-    """Book the costs of trajectories up to the last training of their expensive learner."""
+    """Book the costs of trajectories up to the last training of their expensive learner.
+
+    While a study is unfinished, those that are not as far as the others are left out.
+    """
+    labels = max(int(run.finals[-1].body["labels"]) for run in runs)
+    runs = [run for run in runs if run.finals[-1].body["labels"] == labels]
     seconds: dict[str, float] = dict.fromkeys(BOOKED, 0.0)
     examples: dict[str, float] = dict.fromkeys(BOOKED, 0.0)
     for run in runs:
@@ -152,7 +152,7 @@ def ledger(
         examples["evaluate"] = encoded["test_size"] * views
     return CostLedger(
         final_title(experiment), strategy, experiment.final.learner if experiment.final else "",
-        int(runs[-1].finals[-1].body["labels"]), len(runs), seconds, examples, fresh,
+        labels, len(runs), seconds, examples, fresh,
     )  # fmt: skip
 
 

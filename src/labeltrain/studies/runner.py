@@ -23,7 +23,7 @@ from labeltrain.studies.prepare import (
     Material,
     Prepared,
     encoded_event,
-    final_of,
+    is_finished,
     prepare,
     refuse_bad_names,
     run_name,
@@ -194,15 +194,6 @@ class _Done:
     budgets: list[int | str] = field(default_factory=list)
     kept: dict[str, Any] = field(default_factory=dict)  # files that its last events refer to
 
-    def covers(self, spec: ExperimentSpec) -> bool:
-        """Tell whether every round is scored and every training of the final learner is done."""
-        if self.scored is None:
-            return False
-        if self.scored["round"] < spec.rounds and not self.exhausted:
-            return False
-        final = final_of(spec)
-        return final is None or not final.due(self.scored["labels"], self.budgets, True)
-
 
 def _missing(workspace: Workspace, spec: StudySpec) -> list[Task]:
     done = _done(workspace)
@@ -210,7 +201,7 @@ def _missing(workspace: Workspace, spec: StudySpec) -> list[Task]:
     for task in tasks_of(spec):
         experiment = spec.experiments[task.experiment]
         run = done.get(run_name(experiment, task.strategy, task.seed), _Done())
-        if not run.covers(experiment):
+        if not is_finished(experiment, run.scored, run.exhausted, run.budgets):
             missing.append(task)
     return missing
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from labeltrain.errors import BadInput, StoreDamaged, missing_extra
 from labeltrain.learners.networks.backbone import Backbone
-
-Adapt = Literal["full", "lora", "last"]
 
 
 def adapted(backbone: Backbone, adapt: str, layers: int, rank: int) -> tuple[Any, Any]:

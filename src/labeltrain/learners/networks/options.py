@@ -118,8 +118,8 @@ class Options:
         if self.weight is not None:
             check_not_negative(owner, weight=self.weight)
         check_device(owner, self.device)
-        if not isinstance(self.method, str) or self.method not in ("none", *self.known):
-            raise unknown_name("method", str(self.method), ["none", *self.known])
+        if not isinstance(self.method, str) or self.method not in ("none", *self.methods):
+            raise unknown_name("method", str(self.method), ["none", *self.methods])
         if not isinstance(self.method_options, Mapping):
             raise BadInput(
                 f"{owner}: method_options={self.method_options!r} is no mapping",
@@ -128,7 +128,7 @@ class Options:
         self.weighting()  # refuses its options
 
     @property
-    def known(self) -> dict[str, type[Weighting]]:
+    def methods(self) -> dict[str, type[Weighting]]:
         """The methods by name; a teacher on pretrained features would not be from scratch."""
         return {**METHODS, NoisyStudent.name: NoisyStudent} if self.pretrained else METHODS
 
@@ -147,7 +147,7 @@ class Options:
             return None
         import inspect
 
-        chosen = self.known[self.method]
+        chosen = self.methods[self.method]
         known = list(inspect.signature(chosen).parameters)
         refuse_unknown_parameters(f"method {self.method!r}", dict(self.method_options), known)
         return chosen(**self.method_options)
@@ -156,13 +156,13 @@ class Options:
         """Return the weight of the loss of unlabelled items."""
         if self.method == "none":
             return 0.0
-        return self.known[self.method].weight if self.weight is None else self.weight
+        return self.methods[self.method].weight if self.weight is None else self.weight
 
     def wanted(self, counts: np.ndarray) -> np.ndarray | None:
         """Return the distribution of classes that predictions are aligned with; None: none."""
         chosen = self.alignment
         if chosen == "auto":
-            chosen = "none" if self.method == "none" else self.known[self.method].alignment
+            chosen = "none" if self.method == "none" else self.methods[self.method].alignment
         return wanted_share(chosen, counts)
 
     def class_weights(self, counts: np.ndarray, device: str) -> Any:

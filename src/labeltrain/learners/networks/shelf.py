@@ -28,6 +28,8 @@ class Held:
     key : bytes
         Of its content.
     rows : list of ndarray
+    bytes : float, optional
+        Size of the activations of all rows, estimated from the longest.
     states : list of ndarray, optional
         Activations below the cut.
     strong : dict
@@ -37,6 +39,7 @@ class Held:
     items: Any
     key: bytes
     rows: list[np.ndarray]
+    bytes: float | None = None
     states: list[np.ndarray] | None = None
     strong: dict[int, dict[int, list[np.ndarray]]] = field(default_factory=dict)
 
@@ -95,7 +98,7 @@ class Shelf:
             With so many views of each item they must fit the memory, or None is returned too.
         """
         held = self._of(items)
-        if self.below is None or not self._fits(held.rows, copies):
+        if self.below is None or not self._fits(held, copies):
             return None
         if held.states is None:
             held.states = self._below(held.rows)
@@ -176,13 +179,12 @@ class Shelf:
         with torch.no_grad():
             return self.below(batch)
 
-    def _fits(self, rows: Sequence[np.ndarray], copies: int) -> bool:
-        if not rows:
-            return True
-        longest = max(rows, key=lambda row: row.size)
-        size = self._below([longest])[0].nbytes
-        share = sum(row.size for row in rows) / longest.size
-        return bool(copies * share * size <= self.memory * 2**30)
+    def _fits(self, held: Held, copies: int) -> bool:
+        if held.bytes is None and held.rows:
+            longest = max(held.rows, key=lambda row: row.size)
+            share = sum(row.size for row in held.rows) / longest.size
+            held.bytes = share * self._below([longest])[0].nbytes
+        return copies * (held.bytes or 0.0) <= self.memory * 2**30
 
     def _below(self, rows: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Return the activations of rows below the cut."""
