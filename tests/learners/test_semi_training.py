@@ -13,6 +13,7 @@ import torch
 from labeltrain.errors import BadInput
 from labeltrain.learners import Training, make
 from labeltrain.learners.registry import get
+from labeltrain.learners.semi import training
 from labeltrain.learners.semi.fixmatch import FixMatch
 from labeltrain.learners.semi.methods import METHODS
 from labeltrain.learners.semi.pseudo_label import PseudoLabel
@@ -145,9 +146,10 @@ def test_a_loss_that_explodes_is_divergence() -> None:
 @pytest.mark.parametrize(
     ("losses", "classes", "lost"),
     [
-        ([0.1] * 20 + [math.log(10)] * 7, 10, False),  # a mean over ten steps is looked at
+        ([0.1] * 20 + [math.log(10)] * 9, 10, False),  # ten steps are looked at
         ([0.1] * 20 + [math.log(10)] * 10, 10, True),  # one constant answer
-        ([0.3] + [math.log(10) + 0.5] * 9, 10, True),  # forgotten in the first steps
+        ([0.3] + [math.log(10) + 0.5] * 10, 10, True),  # forgotten in the first steps
+        ([1.4, 1.5, 0.7, 3.4, 12.1, 4.8, 4.5, 1.4, 1.3, 2.7], 10, False),  # it recovers
         ([math.log(10)] * 30, 10, False),  # knows nothing yet
         ([0.1] * 20 + [math.log(2)] * 10, 2, True),
         ([math.log(2), 0.5, 0.4, 0.6, 0.5, 0.4, 0.5, 0.6, 0.7, 0.5], 2, False),
@@ -157,6 +159,16 @@ def test_a_loss_that_explodes_is_divergence() -> None:
 )
 def test_what_divergence_is(losses: list[float], classes: int, lost: bool) -> None:
     assert _diverged(losses, classes) is lost
+
+
+def test_a_training_does_not_go_back_to_a_state_that_was_bad_already(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    steps = iter(range(10_000))
+    monkeypatch.setattr(training, "_step", lambda *rest: 0.1 if next(steps) < 27 else 4.0)
+    with pytest.warns(UserWarning, match="stopped at step 24"):  # not 30, though seen at step 37
+        _, report, _ = run(Settings(steps=60))
+    assert report.stopped == 24
 
 
 def test_pseudo_labels_move_the_weights() -> None:

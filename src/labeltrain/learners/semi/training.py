@@ -249,11 +249,12 @@ def train(
             if step % max(1, settings.steps // SNAPSHOTS) == 0 and step > at:
                 if guess is not None:
                     _watch(state, guess, step, settings)
-                held, at = state.copy(), step
-                if checkpoint is not None:
-                    spent = report.before + time.perf_counter() - started
-                    told = {**asdict(report), "before": spent}
-                    checkpoint.keep(held, rng, {"step": step, "slower": slower, "report": told})
+                if state.losses[-1] <= _tolerable(state.losses, classes):
+                    held, at = state.copy(), step
+                    if checkpoint is not None:
+                        spent = report.before + time.perf_counter() - started
+                        told = {**asdict(report), "before": spent}
+                        checkpoint.keep(held, rng, {"step": step, "slower": slower, "report": told})
             for group in optimiser.param_groups:
                 group["lr"] = settings.rate(step, state.cooled) * slower * group["scale"]
             loss = _step(
@@ -407,18 +408,26 @@ def _follow(state: _State, decay: float, step: int) -> None:
 def _diverged(losses: list[float], classes: int) -> bool:
     """Return True when the loss is no number, or the network forgot what it knew.
 
-    That is, over the last steps it is much worse than knowing nothing, or worse than at its best,
-    the first step included, by three quarters of what there is to know: a network that fell back
-    to one constant answer.
+    That is, over the last steps it is on average much worse than knowing nothing, or in every one
+    of them worse than at its best, the first step included, by three quarters of what there is to
+    know: a network that fell back to one constant answer. A few bad steps in a row are not that:
+    at a high rate the loss may rise at first, and the training be better for it.
     """
     if not math.isfinite(losses[-1]):
         return True
     if len(losses) < RECENT:
         return False
-    nothing = math.log(max(classes, 2))
-    means = np.convolve(losses, np.full(RECENT, 1.0 / RECENT), mode="valid")
-    best = min(losses[0], float(means.min()))
-    return bool(means[-1] > 3.0 * nothing + 3.0 or means[-1] > best + 0.75 * nothing)
+    far = float(np.mean(losses[-RECENT:])) > 3.0 * math.log(max(classes, 2)) + 3.0
+    return far or min(losses[-RECENT:]) > _tolerable(losses, classes)
+
+
+def _tolerable(losses: list[float], classes: int) -> float:
+    """Return the loss above which a step is a bad one: its state is not gone back to."""
+    best = losses[0]
+    if len(losses) >= RECENT:
+        means = np.convolve(losses, np.full(RECENT, 1.0 / RECENT), mode="valid")
+        best = min(best, float(means.min()))
+    return best + 0.75 * math.log(max(classes, 2))
 
 
 def batches(n: int, size: int, steps: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
