@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -74,7 +75,9 @@ def encoded_views(
     refuse_no_views(dataset)
     n = len(dataset) if positions is None else len(positions)
     parts: list[np.ndarray] = []
-    seconds, cached = 0.0, True
+    started = time.perf_counter()
+    encoder = encoder.fitted(dataset.items)  # views get what the items themselves get
+    seconds, cached = time.perf_counter() - started, True
     for number in range(count):
 
         def tell(done: int, total: int, before: int = number * n) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +22,9 @@ class Encoder(ABC):
     name: str
     modalities: frozenset[Modality]
     #: Features depend on all items at once (their mean, say), so they are never cached in parts.
-    whole: ClassVar[bool] = False
+    whole: bool = False
+    #: What `whole` features depend on can be kept: see :meth:`fitted`.
+    learns: bool = False
 
     @abstractmethod
     def fingerprint(self) -> dict[str, str | int | float]:
@@ -46,6 +48,32 @@ class Encoder(ABC):
             In the form of :class:`labeltrain.data.Dataset`. The rows must not depend on other
             calls; within a call they may depend on each other only if ``whole`` is set.
         """
+
+    def fitted(self, items: Sequence[Any]) -> Encoder:
+        """Return an encoder that gives any item what it would get among `items`.
+
+        Itself, unless `learns` is set.
+        """
+        return self
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return what a fitted encoder learned, for :meth:`restored`; otherwise nothing."""
+        return {}
+
+    def restored(self, state: Mapping[str, np.ndarray]) -> Encoder:
+        """Return the fitted encoder that gave this `state`.
+
+        Raises
+        ------
+        BadInput
+            It is of another encoder.
+        """
+        if state:
+            raise BadInput(
+                f"the encoder {self.name!r} learns nothing, and was given {', '.join(state)}",
+                "use the encoder that it is of",
+            )
+        return self
 
 
 def check_modality(encoder: Encoder, dataset: Dataset, fitting: Sequence[str]) -> None:

@@ -18,6 +18,7 @@ from labeltrain.assets import cache_dir, write_atomically
 from labeltrain.data import Dataset, take
 from labeltrain.data.checks import some
 from labeltrain.encoders.base import Encoder, check_modality
+from labeltrain.encoders.joined import JoinedEncoder
 from labeltrain.encoders.registry import fitting
 from labeltrain.errors import BadInput, BrokenContract
 
@@ -56,7 +57,8 @@ def features(
 
     Chunks of 512 items are named by the encoder's fingerprint and the content of their items, and
     each is written as soon as it is encoded: a run that is killed goes on where it was, and
-    several processes may fill the cache at once. Encoders of whole data sets are not cached.
+    several processes may fill the cache at once. Encoders of whole data sets are not cached, but
+    for those parts of a joined one that encode items one by one.
 
     Parameters
     ----------
@@ -92,6 +94,8 @@ def features(
     ids = [dataset.ids[i] for i in chosen.tolist()]
     if not ids:
         raise BadInput("there are no items to encode", "give at least one position")
+    if isinstance(encoder, JoinedEncoder):
+        return _side_by_side(dataset, encoder, positions, progress)
     identity = json.dumps(encoder.fingerprint(), sort_keys=True)
     if encoder.whole:
         array = _checked(encoder, dataset.items, list(dataset.ids))[chosen]
@@ -119,6 +123,25 @@ def features(
     array = np.concatenate(parts)
     whole_key = sha256("".join(keys).encode()).hexdigest()
     return Features(array, time.perf_counter() - started, encoded == 0, whole_key)
+
+
+def _side_by_side(
+    dataset: Dataset,
+    encoder: JoinedEncoder,
+    positions: np.ndarray | None,
+    progress: Callable[[int, int], None] | None,
+) -> Features:
+    """Return joined features, each part through its own cache."""
+    made = [
+        features(dataset, part, positions=positions, progress=None if part.whole else progress)
+        for part in encoder.parts
+    ]
+    return Features(
+        encoder.joined([part.array for part in made]),
+        sum(part.seconds for part in made),
+        all(part.from_cache for part in made),
+        _key("joined", [part.key.encode() for part in made]),
+    )
 
 
 def _key(identity: str, contents: Sequence[bytes]) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from typing import Any
 
 import numpy as np
 
@@ -16,8 +17,9 @@ from labeltrain.kernels.threads import limited_threads
 class LSAEncoder(Encoder):
     """The leading singular vectors of TF-IDF, rows of length 1: the from-scratch encoder of texts.
 
-    All given texts, test items too, set the vocabulary and the vectors: no labels are used, and
-    texts cannot be added later. What pretraining is worth is measured against it.
+    All given texts, test items too, set the vocabulary and the vectors: no labels are used. It is
+    what pretraining is measured against, and beside a pretrained encoder (``minilm+lsa``) it adds
+    the words of all of a text, which the other cuts.
 
     Parameters
     ----------
@@ -40,7 +42,8 @@ class LSAEncoder(Encoder):
 
     name = "lsa"
     modalities: frozenset[Modality] = frozenset({"text"})
-    whole: ClassVar[bool] = True
+    whole = True
+    learns = True
 
     def __init__(self, *, dimensions: int = 256) -> None:
         whole = isinstance(dimensions, int) and not isinstance(dimensions, bool)
@@ -56,17 +59,20 @@ class LSAEncoder(Encoder):
         return None
 
     def encode(self, items: Sequence[Any]) -> np.ndarray:
+        return self.fitted(items).encode(items)
+
+    def fitted(self, items: Sequence[Any]) -> FittedLSA:
+        """Return the encoder that has the vocabulary and the directions of `items`.
+
+        Raises
+        ------
+        BadInput
+            No texts, or no word that two of them share.
+        """
         from sklearn.decomposition import TruncatedSVD
         from sklearn.feature_extraction.text import TfidfVectorizer
-        from sklearn.preprocessing import normalize
 
-        refuse_no_list(self.name, items, "texts")
-        for place, item in enumerate(items):
-            if not isinstance(item, str):
-                raise BadInput(
-                    f"item {place} is {type(item).__name__}, not a text",
-                    "leave it out, or give an empty text",
-                )
+        _refuse_no_texts(items)
         vectoriser = TfidfVectorizer(sublinear_tf=True, min_df=min(2, len(items)))
         try:
             rows = vectoriser.fit_transform(items)
@@ -78,5 +84,79 @@ class LSAEncoder(Encoder):
         if rank < 1:
             raise BadInput("one word or one text has no direction", "give more texts")
         with limited_threads(1):  # the last bits depend on it
-            vectors = TruncatedSVD(rank, random_state=0).fit_transform(rows)
+            directions = TruncatedSVD(rank, random_state=0).fit(rows).components_
+        words = "\n".join(vectoriser.get_feature_names_out())  # no token has a line break
+        return FittedLSA(
+            {
+                "words": np.frombuffer(words.encode("utf-8"), dtype=np.uint8),
+                "idf": vectoriser.idf_.astype(np.float64),
+                "directions": directions.astype(np.float32),
+            }
+        )
+
+    def restored(self, state: Mapping[str, np.ndarray]) -> FittedLSA:
+        return FittedLSA(state)
+
+
+class FittedLSA(Encoder):
+    """Latent semantic analysis with a vocabulary and directions that stay.
+
+    Parameters
+    ----------
+    state : mapping of str to ndarray
+        ``words``, uint8: V words, in UTF-8 with line breaks between them; ``idf``, float64 (V,);
+        ``directions``, float32 (d, V).
+
+    Raises
+    ------
+    BadInput
+        Arrays that do not fit together.
+    """
+
+    name = "lsa"
+    modalities: frozenset[Modality] = frozenset({"text"})
+
+    def __init__(self, state: Mapping[str, np.ndarray]) -> None:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        try:
+            words = state["words"].tobytes().decode("utf-8").split("\n")
+            if state["directions"].shape[1:] != (len(words),):
+                raise ValueError(f"{state['directions'].shape} directions of {len(words)} words")
+            self._vectoriser = TfidfVectorizer(sublinear_tf=True, vocabulary=words)
+            self._vectoriser.idf_ = state["idf"]
+        except (LookupError, ValueError) as error:
+            raise BadInput(
+                f"what the encoder 'lsa' learned is damaged: {error}", "encode the items again"
+            ) from error
+        self._state = dict(state)
+
+    def fingerprint(self) -> dict[str, str | int | float]:
+        total = sha256()
+        for name in sorted(self._state):
+            total.update(np.ascontiguousarray(self._state[name]).tobytes())
+        return {"encoder": "lsa", "version": 1, "state": total.hexdigest()}
+
+    @property
+    def dimension(self) -> int:
+        return int(self._state["directions"].shape[0])
+
+    def encode(self, items: Sequence[Any]) -> np.ndarray:
+        from sklearn.preprocessing import normalize
+
+        _refuse_no_texts(items)
+        vectors = self._vectoriser.transform(items) @ self._state["directions"].T.astype(np.float64)
         return np.asarray(normalize(vectors), dtype=np.float32)
+
+    def state(self) -> dict[str, np.ndarray]:
+        return dict(self._state)
+
+
+def _refuse_no_texts(items: Sequence[Any]) -> None:
+    refuse_no_list("lsa", items, "texts")
+    for place, item in enumerate(items):
+        if not isinstance(item, str):
+            raise BadInput(
+                f"item {place} is {type(item).__name__}, not a text",
+                "leave it out, or give an empty text",
+            )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +41,7 @@ class RawEncoder(Encoder):
 
     name = "raw"
     modalities: frozenset[Modality] = frozenset({"features", "table", "image"})
-    whole: ClassVar[bool] = True
+    whole = True
 
     def fingerprint(self) -> dict[str, str | int | float]:
         return {"encoder": "raw", "version": 1, "most_categories": MOST_CATEGORIES}

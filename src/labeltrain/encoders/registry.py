@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from labeltrain.data import Modality
 from labeltrain.encoders.base import Encoder
 from labeltrain.encoders.efficientnet import EfficientNetLite0
 from labeltrain.encoders.image import ImageTransformer
+from labeltrain.encoders.joined import JoinedEncoder
 from labeltrain.encoders.lsa import LSAEncoder
 from labeltrain.encoders.raw import RawEncoder
 from labeltrain.encoders.repository import is_image_model, resolve
@@ -43,7 +45,7 @@ _REGISTRY: dict[str, _Entry] = {
         LSAEncoder,
         ("text",),
         ("dimensions",),
-        "singular vectors of TF-IDF: from scratch, from the texts alone; studies only",
+        "singular vectors of TF-IDF: from scratch, from the texts alone",
     ),
     "efficientnet-lite0": _Entry(
         EfficientNetLite0,
@@ -105,10 +107,11 @@ def make(name: str, **options: Any) -> Encoder:
     ----------
     name : str
         One of :func:`names`, ``hf:NAME`` for a model of the Hugging Face hub, or the folder of a
-        model. Only safetensors weights are read and no code of a repository is run.
+        model; or several with ``+`` between them, whose vectors are joined. Only safetensors
+        weights are read and no code of a repository is run.
     **options
         As listed by :func:`describe`; ``max_length`` and ``device`` for other text models,
-        ``device`` for other image models.
+        ``device`` for other image models. Of joined encoders each takes those that it has.
 
     Returns
     -------
@@ -127,20 +130,37 @@ def make(name: str, **options: Any) -> Encoder:
     >>> make("raw").name
     'raw'
     """
+    if name not in _REGISTRY and not Path(name).expanduser().is_dir() and "+" in name:
+        return _joined(name, options)
+    known, made = _maker(name)
+    _check_options(name, options, known)
+    return made(**options)
+
+
+def _maker(name: str) -> tuple[tuple[str, ...], Callable[..., Encoder]]:
+    """Return the options of one encoder, and what makes it."""
     if name in _REGISTRY:
-        entry = _REGISTRY[name]
-        _check_options(name, options, entry.options)
-        return entry.make(**options)
+        return _REGISTRY[name].options, _REGISTRY[name].make
     folder = Path(name.removeprefix("hf:")).expanduser()
     if name.startswith("hf:") or folder.is_dir():
         folder = resolve(name.removeprefix("hf:"))
         if is_image_model(folder):
-            _check_options(name, options, ("device",))
-            return ImageTransformer(name, folder, **options)
-        _check_options(name, options, ("max_length", "device"))
-        return TextTransformer(name, folder, **options)
+            return ("device",), partial(ImageTransformer, name, folder)
+        return ("max_length", "device"), partial(TextTransformer, name, folder)
     error = unknown_name("encoder", name, _REGISTRY)
     raise BadInput(error.problem, f"{error.remedy}, hf:NAME, or the folder of a model")
+
+
+def _joined(name: str, options: dict[str, Any]) -> Encoder:
+    """Return several encoders side by side, each with the options that it knows."""
+    parts = [part.strip() for part in name.split("+")]
+    if not all(parts):
+        raise BadInput(f"a name is missing in the encoder {name!r}", "such as minilm+lsa")
+    makers = [_maker(part) for part in parts]
+    _check_options(name, options, tuple({option: None for known, _ in makers for option in known}))
+    return JoinedEncoder(
+        [made(**{k: v for k, v in options.items() if k in known}) for known, made in makers]
+    )
 
 
 def _check_options(name: str, options: dict[str, Any], known: tuple[str, ...]) -> None:

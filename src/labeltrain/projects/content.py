@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,10 +40,19 @@ def load_items(workspace: Workspace, spec: Mapping[str, Any]) -> Items:
     return read_items(workspace.arrays_folder, name)
 
 
+LEARNED = "encoder/"  # before the names of the arrays that an encoder learned
+
+
 def load_features(
     workspace: Workspace, spec: Mapping[str, Any], items: Items, encoded: Mapping[str, Any]
-) -> tuple[np.ndarray, list[Event]]:
-    """Return the features of all items, float32 (n, d), and the events this makes necessary.
+) -> tuple[dict[str, np.ndarray], list[Event]]:
+    """Return the features of all items, and the events this makes necessary.
+
+    Returns
+    -------
+    arrays : dict of str to ndarray
+        ``features``, float32 (n, d), and what the encoder learned from the items, if it does.
+    events : list of Event
 
     Raises
     ------
@@ -54,16 +64,16 @@ def load_features(
     path = workspace.arrays_folder / f"{encoded['arrays']}.npz"
     if path.exists():
         arrays, _ = workspace.load_arrays(encoded["arrays"])
-        return arrays["features"], []
+        return arrays, []
     warnings.warn(f"{path} is missing: the items are encoded again", stacklevel=2)
     dataset = items.dataset() or _from_source(spec, f"{path}, the encoded items,")
-    array, event = encode(workspace.arrays_folder, spec, dataset)
+    arrays, event = encode(workspace.arrays_folder, spec, dataset)
     if items.dataset() is None and event.body["key"] != encoded["key"]:
         raise BadInput(
             f"{spec['data']} is not what it was when the project began",
             "put the old data back: answers belong to the items as they were",
         )
-    return array, [] if event.body["arrays"] == encoded["arrays"] else [event]
+    return arrays, [] if event.body["arrays"] == encoded["arrays"] else [event]
 
 
 def write_contents(folder: Path, dataset: Dataset, learner: Learner) -> str | None:
@@ -136,15 +146,22 @@ def _another(path: Path, spec: Mapping[str, Any]) -> StoreDamaged:
 
 def encode(
     folder: Path, spec: Mapping[str, Any], dataset: Dataset, progress: Any = None
-) -> tuple[np.ndarray, Event]:
-    """Encode items, save their features in `folder`, return them and the event that says so."""
+) -> tuple[dict[str, np.ndarray], Event]:
+    """Encode items, save their features in `folder`, return them and the event that says so.
+
+    What the encoder learned from the items is saved with them: items that come later need it.
+    """
     encoder = encoders.make(spec["encoder"], **spec["encoder_options"])
     check_modality(encoder, dataset, fitting(dataset.modality))
+    started = time.perf_counter()
+    encoder = encoder.fitted(dataset.items)
+    learning = time.perf_counter() - started
     made = encoders.features(dataset, encoder, progress=progress)
-    array = np.ascontiguousarray(made.array, dtype=np.float32)
-    name = array_files.save(folder, {"features": array}, {"key": made.key})
-    body = {"arrays": name, "key": made.key, "seconds": made.seconds}
-    return array, Event("", "encoded", body)
+    learned = {LEARNED + name: array for name, array in encoder.state().items()}
+    arrays = {"features": np.ascontiguousarray(made.array, dtype=np.float32), **learned}
+    name = array_files.save(folder, arrays, {"key": made.key})
+    body = {"arrays": name, "key": made.key, "seconds": learning + made.seconds}
+    return arrays, Event("", "encoded", body)
 
 
 def _from_source(spec: Mapping[str, Any], what: str) -> Dataset:

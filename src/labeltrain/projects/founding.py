@@ -76,7 +76,7 @@ def found(
     name = encoders.default_for(dataset.modality) if encoder == "auto" else encoder
     encoder_made = encoders.make(name, **encoder_options)
     check_modality(encoder_made, dataset, fitting(dataset.modality))
-    if encoder_made.whole and dataset.modality == "text":
+    if encoder_made.whole and not encoder_made.learns and dataset.modality == "text":
         raise BadInput(
             f"the encoder {name!r} encodes all items together, and a project's model must encode "
             "texts that come later",

@@ -14,6 +14,7 @@ import numpy as np
 from labeltrain.errors import BadInput, StoreDamaged
 from labeltrain.learners import Model, rebuild
 from labeltrain.metrics import apply_temperature
+from labeltrain.projects.content import LEARNED
 from labeltrain.store import arrays as array_files
 from labeltrain.store.files import replace_bytes
 
@@ -38,6 +39,8 @@ class SavedModel:
         Where the model comes from: labels, audited score.
     reads : {"features", "items"}
         What the model predicts from.
+    encoder_state : dict of str to ndarray
+        What the encoder learned from the items of the project; nothing for most.
     """
 
     model: Model
@@ -47,6 +50,7 @@ class SavedModel:
     temperature: float = 1.0
     facts: dict[str, Any] = field(default_factory=dict)
     reads: str = "features"
+    encoder_state: dict[str, np.ndarray] = field(default_factory=dict)
 
     def probabilities_of_inputs(self, inputs: Any) -> np.ndarray:
         """Return calibrated probabilities, float64 (k, C), of k items in the form it reads."""
@@ -105,7 +109,7 @@ class SavedModel:
             return np.zeros((0, len(self.classes)))
         if self.reads == "items":
             return self.probabilities_of_inputs(_listed(items, modality))
-        encoder = encoders.make(self.encoder, **self.encoder_options)
+        encoder = encoders.make(self.encoder, **self.encoder_options).restored(self.encoder_state)
         if modality == "features":
             return self.probabilities_of_features(np.asarray(items, dtype=np.float32))
         return self.probabilities_of_features(encoder.encode(items))
@@ -127,7 +131,9 @@ class SavedModel:
             "facts": self.facts,
             "reads": self.reads,
         }
-        replace_bytes(Path(path), array_files.to_bytes(self.model.arrays(), facts))
+        learned = {LEARNED + name: array for name, array in self.encoder_state.items()}
+        arrays = {**self.model.arrays(), **learned}
+        replace_bytes(Path(path), array_files.to_bytes(arrays, facts))
 
 
 def _listed(items: Any, modality: str | None) -> Any:
@@ -169,6 +175,7 @@ def load_model(path: str | Path) -> SavedModel:
         arrays, held = array_files.from_bytes(content)
         if held["format"] != FORMAT:
             raise ValueError(f"its format is {held['format']!r}, not {FORMAT!r}")
+        learned = {k: arrays.pop(k) for k in list(arrays) if k.startswith(LEARNED)}
         return SavedModel(
             rebuild(held["kind"], arrays, held["model"]),
             tuple(held["classes"]),
@@ -177,6 +184,7 @@ def load_model(path: str | Path) -> SavedModel:
             float(held["temperature"]),
             held["facts"],
             held.get("reads", "features"),  # files of earlier versions do not say
+            {name.removeprefix(LEARNED): array for name, array in learned.items()},
         )
     except StoreDamaged as error:
         raise BadInput(error.problem, error.remedy) from error

@@ -135,6 +135,7 @@ def _saved(
             **about,
         },
         learner.reads,
+        project.encoder_state() if learner.reads == "features" else {},
     )
 
 
@@ -169,6 +170,14 @@ def refuse_misfit(project: OpenProject, saved: SavedModel) -> None:
             f"the model reads features of the encoder {saved.encoder!r} with "
             f"{saved.encoder_options or 'its defaults'}, and this project has those of "
             f"{mine[0]!r} with {mine[1] or 'its defaults'}",
+            remedy,
+        )
+    own = project.encoder_state()
+    if own.keys() != saved.encoder_state.keys() or any(
+        not np.array_equal(own[name], array) for name, array in saved.encoder_state.items()
+    ):
+        raise BadInput(
+            f"the model reads features that the encoder {saved.encoder!r} learned from other items",
             remedy,
         )
     if spec["modality"] == "table" and facts.get("items") != spec["items"]:

@@ -12,7 +12,7 @@ import numpy as np
 from labeltrain.errors import BadInput, StoreDamaged
 from labeltrain.learners import Learner, Model
 from labeltrain.learners import registry as learners
-from labeltrain.projects.content import load_contents, load_features, load_items
+from labeltrain.projects.content import LEARNED, load_contents, load_features, load_items
 from labeltrain.projects.items import Items
 from labeltrain.projects.state import ProjectState
 from labeltrain.projects.training import THREADS, fit
@@ -41,7 +41,7 @@ class OpenProject:
         self.spec: dict[str, Any] = workspace.first().body
         self.items: Items = load_items(workspace, self.spec)
         self.state = ProjectState.fold(workspace.events())
-        self._features: np.ndarray | None = None
+        self._encoded: dict[str, np.ndarray] | None = None
         self._contents: Any = None
         self._learner: Learner | None = None
         self._fitted: Model | None = None  # of the labels in force; dropped when they change
@@ -90,19 +90,27 @@ class OpenProject:
 
     def features(self) -> np.ndarray:
         """Return the encoded items, float32 (n, d); encoded again when their file is missing."""
-        if self._features is None:
+        return self._arrays()["features"]
+
+    def encoder_state(self) -> dict[str, np.ndarray]:
+        """Return what the encoder learned from the items; nothing for most."""
+        start = len(LEARNED)
+        return {k[start:]: v for k, v in self._arrays().items() if k.startswith(LEARNED)}
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        if self._encoded is None:
             if self.state.encoded is None:
                 raise StoreDamaged(
                     f"{self.folder}: the ledger does not say where the features are",
                     f"run: labeltrain repair {self.folder}, or begin a new project",
                 )
-            array, events = load_features(
+            arrays, events = load_features(
                 self._workspace, self.spec, self.items, self.state.encoded
             )
             if not self.read_only:
                 self._append(*events)
-            self._features = array
-        return self._features
+            self._encoded = arrays
+        return self._encoded
 
     def inputs(self, reads: str | None = None) -> Any:
         """Return all items in the form a model reads them.

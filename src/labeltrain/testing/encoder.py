@@ -48,6 +48,23 @@ class EncoderContract:
             there[order], self.encoder().encode(items), atol=self.tolerance, rtol=1e-4
         )
 
+    def test_what_it_learns_can_be_kept(self) -> None:
+        encoder, items = self.encoder(), self.items()
+        fitted = encoder.fitted(items)
+        if encoder.learns:
+            assert encoder.whole
+            assert not fitted.whole
+        there = encoder.restored(fitted.state()) if encoder.learns else fitted
+        assert there.fingerprint() == fitted.fingerprint()
+        np.testing.assert_allclose(
+            there.encode(items), encoder.encode(items), atol=self.tolerance, rtol=1e-4
+        )
+        if not there.whole:
+            alone = np.concatenate([there.encode(take(items, np.array([i]))) for i in range(3)])
+            np.testing.assert_allclose(
+                alone, there.encode(items)[:3], atol=self.tolerance, rtol=1e-4
+            )
+
     def test_its_fingerprint_is_plain_and_stable(self) -> None:
         first, second = (json.dumps(self.encoder().fingerprint(), sort_keys=True) for _ in "ab")
         assert first == second
