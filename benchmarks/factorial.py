@@ -1,0 +1,256 @@
+"""What pretraining, semi-supervised learning and active learning save: alone, and together.
+
+    python benchmarks/factorial.py runs/factorial-texts runs/factorial-images [--out FILE]
+
+Reads finished studies whose experiments are named "DATA, PRETRAINING, LEARNING", PRETRAINING being
+"scratch", "frozen" or "fine-tuned" and LEARNING "supervised" or "semi-supervised"; the ones that
+begin with clusters have ", clusters" after that. Where an experiment has a final learner, its
+scores count. Random sampling is taken from the former, active learning (`--active`) from the
+latter.
+
+Every number is made of labels needed, with a 95 % interval from seeds resampled jointly:
+
+- `labels`: what each of the twelve cells needs to reach the score of "scratch, supervised, random"
+  at some number of labels; the value says how many times fewer. A cell that is there with its very
+  first labels is in `floor`: it needs at most so many.
+- `ingredients`: how many times more all three together save than the product of what each saves
+  alone (above 1: they help each other);
+- `queries`: what active learning saves at the score that random sampling ends with, for every kind
+  of pretraining and learning; `difference`: how much more than from scratch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from labeltrain.metrics import Contrast, Results, contrast
+from labeltrain.studies import read_results
+
+PRETRAINING = ("scratch", "frozen", "fine-tuned")
+LEARNING = ("supervised", "semi-supervised")
+CLUSTERS = ", clusters"
+SHARES = (0.25, 0.5, 1.0)  # of the labels of the reference
+Cell = tuple[str, str, str]  # pretraining, learning, random or active
+Values = dict[str, np.ndarray]
+REFERENCE: Cell = ("scratch", "supervised", "random")
+ALL: Cell = ("fine-tuned", "semi-supervised", "active")
+
+
+def main() -> None:
+    """Print a line for each number."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folders", type=Path, nargs="+")
+    parser.add_argument(
+        "--active",
+        default="uherding,margin",
+        help="strategy of the active cells: the first of these that an experiment has",
+    )
+    parser.add_argument("--out", type=Path, help="a line of JSON for each number")
+    options = parser.parse_args()
+    cells: dict[str, dict[Cell, dict[int, tuple[np.ndarray, np.ndarray]]]] = {}
+    for folder in options.folders:
+        for data, found in curves_of(read_results(folder), options.active.split(",")).items():
+            cells.setdefault(data, {}).update(found)
+    rows = [
+        row
+        for data, found in cells.items()
+        for kind in (labels, ingredients, queries)
+        for row in kind(data, found)
+    ]
+    for row in rows:
+        print(_line(row))
+    if options.out:
+        lines = (json.dumps({"active": options.active, **row}) for row in rows)
+        options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+Found = Mapping[Cell, Mapping[int, tuple[np.ndarray, np.ndarray]]]
+
+
+def curves_of(
+    results: Results, active: Sequence[str]
+) -> dict[str, dict[Cell, dict[int, tuple[np.ndarray, np.ndarray]]]]:
+    """Return labels and scores by data set, cell and seed.
+
+    Examples
+    --------
+    >>> curves_of(Results("empty", "", {}, (), ()), ["margin"])
+    {}
+    """
+    names = {experiment.name for experiment in results.experiments}
+    found: dict[str, dict[Cell, dict[int, tuple[np.ndarray, np.ndarray]]]] = {}
+    for experiment in results.experiments:
+        name, _, final = experiment.name.partition(", final ")
+        if not final and any(other.startswith(f"{name}, final ") for other in names):
+            continue
+        start = name.removesuffix(CLUSTERS)
+        parts = start.rsplit(", ", 2)
+        if len(parts) < 3 or parts[1] not in PRETRAINING or parts[2] not in LEARNING:
+            continue
+        clusters = start != name
+        held = [curve for curve in results.curves if curve.experiment == experiment.name]
+        there = {curve.strategy for curve in held}
+        wanted = next((s for s in active if s in there), None) if clusters else "random"
+        for curve in held:
+            if curve.strategy != wanted or not curve.complete:
+                continue
+            cell = (parts[1], parts[2], "active" if clusters else "random")
+            kept = (np.asarray(curve.labels), np.asarray(curve.scores[experiment.metric]))
+            found.setdefault(parts[0], {}).setdefault(cell, {})[curve.seed] = kept
+    return found
+
+
+def labels(data: str, found: Found) -> list[dict[str, Any]]:
+    """Return the labels that each cell needs for the scores of the reference."""
+    rows = []
+    grid = _grid(found.get(REFERENCE))
+    for share, cell in itertools.product(SHARES, found):
+        if grid is None or cell == REFERENCE:
+            continue
+        at = share * grid[-1]
+        rows.append(
+            {
+                "kind": "labels", "data": data, "cell": " ".join(cell), "reference": at,
+                **_numbers(
+                    found, [REFERENCE, cell], _score_at(grid, at), lambda n, cell=cell: (
+                        n[_name(REFERENCE)] / n[_name(cell)]
+                    )
+                ),
+            }
+        )  # fmt: skip
+    return rows
+
+
+def ingredients(data: str, found: Found) -> list[dict[str, Any]]:
+    """Return how many times fewer labels one ingredient needs, all together, and the synergy."""
+    grid = _grid(found.get(REFERENCE))
+    if grid is None:
+        return []
+    rows = []
+    for pretrained in PRETRAINING[1:]:
+        alone = [
+            (pretrained, "supervised", "random"),
+            ("scratch", "semi-supervised", "random"),
+            ("scratch", "supervised", "active"),
+        ]
+        every = (pretrained, "semi-supervised", "active")
+        if any(cell not in found for cell in (*alone, every)):
+            continue
+
+        def synergy(needs: Values, alone: Any = alone, every: Any = every) -> np.ndarray:
+            reference = needs[_name(REFERENCE)]
+            product = np.prod([reference / needs[_name(cell)] for cell in alone], axis=0)
+            return np.asarray(reference / needs[_name(every)] / product)
+
+        for share in SHARES:
+            at = share * grid[-1]
+            numbers = _numbers(found, [REFERENCE, *alone, every], _score_at(grid, at), synergy)
+            rows.append(
+                {
+                    "kind": "ingredients",
+                    "data": data,
+                    "cell": pretrained,
+                    "reference": at,
+                    **numbers,
+                }
+            )
+    return rows
+
+
+def queries(data: str, found: Found) -> list[dict[str, Any]]:
+    """Return what active learning saves, and how much more than from scratch."""
+    rows = []
+    for learning in LEARNING:
+        for pretrained in PRETRAINING:
+            pairs = [(pretrained, learning, query) for query in ("random", "active")]
+            if any(cell not in found for cell in pairs):
+                continue
+            row = {"kind": "queries", "data": data, "cell": f"{pretrained} {learning}"}
+            rows.append({**row, **_numbers(found, pairs, _own_end, _saving(pairs))})
+            base = [("scratch", learning, query) for query in ("random", "active")]
+            if pretrained == "scratch" or any(cell not in found for cell in base):
+                continue
+            more, less = _saving(pairs), _saving(base)
+            row = {**row, "kind": "difference"}
+            numbers = _numbers(
+                found, [*pairs, *base], _own_end, lambda n, more=more, less=less: more(n) - less(n)
+            )
+            rows.append({**row, **numbers})
+    return rows
+
+
+def _saving(pair: Sequence[Cell]) -> Callable[[Values], np.ndarray]:
+    random, active = map(_name, pair)
+    return lambda needs: 1.0 - needs[active] / needs[random]
+
+
+def _own_end(means: Values) -> Values:
+    """Return as targets where random sampling of the same pretraining and learning ends."""
+    return {name: means[f"{name.rsplit(' ', 1)[0]} random"][:, -1] for name in means}
+
+
+def _score_at(grid: np.ndarray, at: float) -> Callable[[Values], Values]:
+    """Return targets: the reference's score at a number of labels, for all."""
+
+    def targets(means: Values) -> Values:
+        reference = means[_name(REFERENCE)]
+        scores = np.array([np.interp(at, grid, mean) for mean in reference])
+        return dict.fromkeys(means, scores)
+
+    return targets
+
+
+def _name(cell: Cell) -> str:
+    return " ".join(cell)
+
+
+def _grid(seeds: Mapping[int, tuple[np.ndarray, np.ndarray]] | None) -> np.ndarray | None:
+    return None if not seeds else next(iter(seeds.values()))[0]
+
+
+def _numbers(
+    found: Found,
+    cells: Sequence[Cell],
+    targets: Callable[[Values], Values],
+    combine: Callable[[Values], np.ndarray],
+) -> dict[str, Any]:
+    """Return the contrast over the seeds that all of the cells have."""
+    common = sorted(set.intersection(*(set(found[cell]) for cell in cells)))
+    curves = {
+        _name(cell): (_grid(found[cell]), np.array([found[cell][seed][1] for seed in common]))
+        for cell in cells
+    }
+    made: Contrast = contrast(curves, targets, combine)
+    floor = [name for name, need in made.needs.items() if need == curves[name][0][0]]
+    return {
+        "value": made.value,
+        "low": made.low,
+        "high": made.high,
+        "needs": made.needs,
+        "floor": floor,
+        "seeds": made.seeds,
+    }
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    """Return a row as a line of text."""
+    interval = "" if row["low"] is None else f" ({row['low']:.2f} to {row['high']:.2f})"
+    at = f" at the reference's {row['reference']:.0f}" if "reference" in row else ""
+    needs = ", ".join(f"{name} {value:.0f}" for name, value in row["needs"].items())
+    return (
+        f"{row['kind']:11s} {row['data']:14s} {row['cell']}{at}: {row['value']:.2f}{interval}; "
+        f"{needs}; {row['seeds']} seeds"
+    )
+
+
+if __name__ == "__main__":
+    main()
