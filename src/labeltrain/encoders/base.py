@@ -108,6 +108,22 @@ def refuse_no_list(name: str, items: Any, what: str) -> None:
         )
 
 
+def refuse_no_texts(name: str, items: Any) -> None:
+    """Raise unless `items` is a sequence of texts.
+
+    Raises
+    ------
+    BadInput
+    """
+    refuse_no_list(name, items, "texts")
+    for place, item in enumerate(items):
+        if not isinstance(item, str):
+            raise BadInput(
+                f"item {place} is {type(item).__name__}, not a text",
+                "leave it out, or give an empty text",
+            )
+
+
 def import_torch(purpose: str) -> Any:
     """Return the module torch, or raise MissingExtra."""
     try:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from labeltrain.data import Modality
-from labeltrain.encoders.base import Encoder, refuse_no_list
+from labeltrain.encoders.base import Encoder, refuse_no_texts
 from labeltrain.errors import BadInput
 from labeltrain.kernels.threads import limited_threads
 
@@ -72,7 +72,7 @@ class LSAEncoder(Encoder):
         from sklearn.decomposition import TruncatedSVD
         from sklearn.feature_extraction.text import TfidfVectorizer
 
-        _refuse_no_texts(items)
+        refuse_no_texts(self.name, items)
         vectoriser = TfidfVectorizer(sublinear_tf=True, min_df=min(2, len(items)))
         try:
             rows = vectoriser.fit_transform(items)
@@ -144,19 +144,9 @@ class FittedLSA(Encoder):
     def encode(self, items: Sequence[Any]) -> np.ndarray:
         from sklearn.preprocessing import normalize
 
-        _refuse_no_texts(items)
+        refuse_no_texts(self.name, items)
         vectors = self._vectoriser.transform(items) @ self._state["directions"].T.astype(np.float64)
         return np.asarray(normalize(vectors), dtype=np.float32)
 
     def state(self) -> dict[str, np.ndarray]:
         return dict(self._state)
-
-
-def _refuse_no_texts(items: Sequence[Any]) -> None:
-    refuse_no_list("lsa", items, "texts")
-    for place, item in enumerate(items):
-        if not isinstance(item, str):
-            raise BadInput(
-                f"item {place} is {type(item).__name__}, not a text",
-                "leave it out, or give an empty text",
-            )

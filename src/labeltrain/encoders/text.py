@@ -12,7 +12,7 @@ import numpy as np
 from labeltrain.assets import fetch
 from labeltrain.data import Modality
 from labeltrain.encoders import repository
-from labeltrain.encoders.base import Encoder, choose_device, import_torch, major, refuse_no_list
+from labeltrain.encoders.base import Encoder, choose_device, import_torch, major, refuse_no_texts
 from labeltrain.encoders.loading import import_transformers, load_model, named
 from labeltrain.errors import BadInput
 
@@ -137,13 +137,7 @@ class TextTransformer(Encoder):
         BadInput
             An item that is no text.
         """
-        refuse_no_list(self.name, items, "texts")
-        for place, item in enumerate(items):
-            if not isinstance(item, str):
-                raise BadInput(
-                    f"item {place} is {type(item).__name__}, not a text",
-                    "leave it out, or give an empty text",
-                )
+        refuse_no_texts(self.name, items)
         # Fast tokenizers start threads; each text is independent, so this changes nothing.
         return self._tokenizer(list(items), truncation=True, max_length=self.settings[2])
 

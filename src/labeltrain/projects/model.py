@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from labeltrain.encoders.base import refuse_no_texts
 from labeltrain.errors import BadInput, StoreDamaged
 from labeltrain.learners import Model, rebuild
 from labeltrain.metrics import apply_temperature
@@ -143,12 +144,7 @@ def _listed(items: Any, modality: str | None) -> Any:
     if modality != "text":
         return items
     texts = list(items)
-    for place, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise BadInput(
-                f"item {place} is {type(text).__name__}, not a text",
-                "leave it out, or give an empty text",
-            )
+    refuse_no_texts("items", texts)
     return texts
 
 
