@@ -12,7 +12,8 @@ Every number is made of labels needed, with a 95 % interval from seeds resampled
 
 - `labels`: what each of the twelve cells needs to reach the score of "scratch, supervised, random"
   at some number of labels; the value says how many times fewer. A cell that is there with its very
-  first labels is in `floor`: it needs at most so many.
+  first labels is in `floor`: it needs at most so many. One that never gets there is in `censored`
+  and counts with its last number of labels; intervals hold however many more it takes.
 - `ingredients`: how many times more all three together save than the product of what each saves
   alone (above 1: they help each other);
 - `queries`: what active learning saves at the score that random sampling ends with, for every kind
@@ -237,6 +238,7 @@ def _numbers(
         "high": made.high,
         "needs": made.needs,
         "floor": floor,
+        "censored": list(made.censored),
         "seeds": made.seeds,
     }
 

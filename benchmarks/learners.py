@@ -64,7 +64,7 @@ def main() -> None:
         views = {
             strength: encoded_views(
                 dataset, encoder, strength, options.views, 0, positions=known
-            )[0]
+            ).array
             for strength in ("weak", "strong") if options.views
         }  # fmt: skip
         shell = replace(

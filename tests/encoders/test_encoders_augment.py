@@ -118,17 +118,18 @@ def test_views_are_encoded_once(
 ) -> None:
     monkeypatch.setenv("LABELTRAIN_CACHE", str(tmp_path))
     told: list[tuple[int, int]] = []
-    found, _, cached = encoded_views(
+    found = encoded_views(
         dataset, Lengths(), "strong", 2, 7, progress=lambda *now: told.append(now)
     )
-    assert found.shape == (2, len(dataset), 1)
-    assert not cached
+    assert found.array.shape == (2, len(dataset), 1)
+    assert (found.from_cache, found.fresh) == (False, 1.0)
     assert told[-1] == (2 * len(dataset), 2 * len(dataset))
-    again, _, cached = encoded_views(dataset, Lengths(), "strong", 2, 7)
-    assert cached
-    np.testing.assert_array_equal(found, again)
-    some, _, _ = encoded_views(dataset, Lengths(), "strong", 2, 7, positions=np.array([2, 0]))
-    np.testing.assert_array_equal(some, found[:, [2, 0]])
+    again = encoded_views(dataset, Lengths(), "strong", 2, 7)
+    assert (again.from_cache, again.fresh) == (True, 0.0)
+    np.testing.assert_array_equal(found.array, again.array)
+    some = encoded_views(dataset, Lengths(), "strong", 2, 7, positions=np.array([2, 0]))
+    np.testing.assert_array_equal(some.array, found.array[:, [2, 0]])
+    assert encoded_views(dataset, Lengths(), "strong", 4, 7).fresh == 0.5
 
 
 def test_features_have_no_encoded_views() -> None:

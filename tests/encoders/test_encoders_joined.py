@@ -100,7 +100,7 @@ def test_parts_that_can_be_cached_are() -> None:
 def test_views_are_seen_with_what_was_learned_from_the_items() -> None:
     texts = few()
     for encoder in (make("lsa", dimensions=5), JoinedEncoder([Counting(), make("lsa")])):
-        views, _seconds, _cached = encoded_views(texts, encoder, "strong", 1, 3)
+        views = encoded_views(texts, encoder, "strong", 1, 3).array
         items = AugmentedItems(texts, "strong", 0, 3)
         wanted = encoder.fitted(texts.items).encode(list(items))
         np.testing.assert_allclose(views[0], wanted, atol=1e-6)

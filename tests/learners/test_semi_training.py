@@ -350,3 +350,46 @@ def test_class_mass_moves_the_shares(mass: str, share: list[float]) -> None:
     ]  # fmt: skip
     assert off[0] > 0.02
     assert off[1] < 0.7 * off[0]
+
+
+@pytest.mark.parametrize("name", ["pseudo-label", "fixmatch", "uda", "mean-teacher"])
+def test_a_training_at_any_rate_predicts_numbers(name: str) -> None:
+    features, truth = blobs(60, d=4)
+    classes = int(truth.max()) + 1
+    training = Training(features.astype(np.float32), np.arange(12), truth[:12], classes)
+    with pytest.warns(UserWarning, match="diverged"):
+        model = make(name, {"learning_rate": 1e6, "steps": 60}).fit(
+            training, np.random.default_rng(0)
+        )
+    assert np.isfinite(model.predict_proba(features.astype(np.float32))).all()
+
+
+def test_features_that_are_no_numbers_are_refused() -> None:
+    features, truth = blobs(20, d=4)
+    features = features.astype(np.float32)
+    features[7, 2] = np.nan
+    with pytest.raises(BadInput, match="item 7 "):
+        make("fixmatch", {}).fit(
+            Training(features, np.arange(6), truth[:6], 5), np.random.default_rng(0)
+        )
+
+
+def test_a_mixed_view_has_some_of_another_item_and_more_of_its_own() -> None:
+    from labeltrain.learners.semi.learner import FeatureSource, Strength
+
+    features = np.eye(40, dtype=np.float32)
+    training = Training(features, np.array([0, 1]), np.array([0, 1]), 2)
+    source = FeatureSource(
+        training, np.zeros(40, np.float32), np.ones(40, np.float32), "cpu",
+        Strength(0.0, 0.0, 0.4), np.random.default_rng(0),
+    )  # fmt: skip
+    rows = np.arange(38)
+    views = source.strong(rows).numpy()
+    own = views[rows, source.others[rows]]
+    np.testing.assert_allclose(views.sum(axis=1), 1.0, atol=1e-6)
+    assert own.min() >= 0.6 - 1e-6
+    assert len(np.unique(own.round(4))) > 20  # each its own share
+    assert ((views > 1e-6).sum(axis=1) == 2).mean() > 0.8
+    np.testing.assert_array_equal(source.weak(rows).numpy(), features[source.others[rows]])
+    with pytest.raises(BadInput, match=r"mix=0\.6"):
+        make("fixmatch", {"mix": 0.6})

@@ -82,15 +82,29 @@ def test_targets_never_reached_open_the_interval() -> None:
         last_of("random"),
         lambda need: 1 - need["flat"] / need["random"],
     )
-    assert found.value == float("-inf")
+    assert found.censored == ("flat",)
+    assert found.needs["flat"] == float("inf")
+    assert found.value == pytest.approx(0.0)  # both at 80 labels: the saving is at most that
     assert found.low == float("-inf")
+    assert found.high is not None
+    assert found.high < 0.5
+    slow = contrast(
+        {"random": (X, flat), "margin": (X, noisy(6, 0.1, 3))},
+        last_of("margin"),
+        lambda need: 1 - need["margin"] / need["random"],
+    )
+    assert slow.censored == ("random",)
+    assert slow.value == pytest.approx(0.0)  # at least that: how long random takes is not known
+    assert slow.low is not None
+    assert slow.low <= 0.0
+    assert slow.high == pytest.approx(1.0)
     both = contrast(
         {"a": (X, flat), "b": (X, flat)},
         lambda means: {name: np.full(len(mean), 0.9) for name, mean in means.items()},
         lambda need: need["a"] / need["b"],
     )
-    assert np.isnan(both.value)
-    assert (both.low, both.high) == (float("-inf"), float("inf"))
+    assert both.value == pytest.approx(1.0)
+    assert (both.low, both.high) == (0.0, float("inf"))
 
 
 def test_bad_curves_are_refused_by_name() -> None:

@@ -428,9 +428,12 @@ def test_one_batch_by_another_strategy_gets_what_that_strategy_needs(begin: Any)
 
 
 def test_large_projects_begin_with_a_strategy_that_needs_no_pass_over_all_pairs() -> None:
+    from labeltrain.learners import make
     from labeltrain.projects.founding import SMALL, default_for
     from labeltrain.strategies import registry
 
-    assert default_for(SMALL) == "uherding"
-    assert default_for(SMALL + 1) == "margin"
-    assert {default_for(0), default_for(10**6)} <= set(registry.names())
+    linear, network = make("linear", {}), make("transformer", {})
+    assert default_for(SMALL, linear) == "uherding"
+    assert default_for(SMALL + 1, linear) == "margin"
+    assert default_for(5, network) == "margin"  # it has no out-of-fold predictions
+    assert {default_for(0, linear), default_for(10**6, linear)} <= set(registry.names())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,14 @@ import pytest
 import labeltrain
 from labeltrain.cli.report import numbers
 from labeltrain.errors import BadInput
+from labeltrain.learners.base import Cost
+from labeltrain.learners.linear import LinearModel
+from labeltrain.learners.mlp import MLP as Perceptron
 from labeltrain.metrics import CostLedger
 from labeltrain.report import write
+from labeltrain.report.words import cost_sentence
 from labeltrain.studies import read_results
-from labeltrain.studies.spec import parse_spec
+from labeltrain.studies.spec import StudySpec, parse_spec
 
 SMALL: dict[str, Any] = {
     "dataset": "digits", "strategies": "random,margin", "rounds": 2, "batch": 10, "seeds": 2,
@@ -56,19 +61,23 @@ def test_the_ledger_adds_up_what_the_events_say(tmp_path: Path) -> None:
     assert found["refresh"] == pytest.approx(refresh)
     assert found["final"] == pytest.approx(last)
     assert found["select"] == pytest.approx(select)
-    assert ledger.encoded  # raw features are never cached
+    assert ledger.cache == "empty"  # raw features are never cached
+    assert ledger.ratio_from_cache == pytest.approx(ledger.ratio)
     whole = found["encode"] + proxy + select + refresh + last
     assert ledger.ratio == pytest.approx(whole / last)
     pool, test = (results.experiments[0].pool_size, results.experiments[0].test_size)
     assert ledger.examples["encode"] == pool
-    assert ledger.examples["evaluate"] == test
+    # Three rounds and the last training are scored; the pool is predicted for the choice of two
+    # rounds, and after the last round for its own score; test items were encoded once.
+    assert ledger.examples["select"] == 2 * pool
+    assert ledger.examples["evaluate"] == (3 + 1 + 1) * test + pool
     encoded = next(e.body for e in events if e.kind == "encoded")
     assert found["encode"] == pytest.approx(encoded["seconds"] * pool / (pool + test))
     assert ledger.examples["final"] == 10 * 64
 
 
 def test_examples_and_seconds_without_a_final_training_give_no_ratio() -> None:
-    ledger = CostLedger("e", "s", "mlp", 10, 1, {"encode": 1.0}, {}, True)
+    ledger = CostLedger("e", "s", "mlp", 10, 1, {"encode": 1.0}, {})
     assert np.isnan(ledger.ratio)
 
 
@@ -188,3 +197,158 @@ def test_one_point_of_the_baseline_is_drawn(
     single = [marker for name, points, marker in drawn if name == "random" and points == 1]
     assert single
     assert all(single)  # a line of one point has no length
+
+
+def bodies(folder: Path, run: str, kind: str = "scored") -> list[dict[str, Any]]:
+    with labeltrain.store.Workspace.open(folder, "study", read_only=True) as workspace:
+        return [e.body for e in workspace.events(kind=kind) if e.run.startswith(run)]
+
+
+def test_predictions_that_a_strategy_chooses_by_are_part_of_select(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = LinearModel.predict_proba
+
+    def slow(self: Any, features: np.ndarray) -> np.ndarray:
+        time.sleep(0.2 if len(features) == 1258 else 0.0)  # the pool
+        return own(self, features)
+
+    monkeypatch.setattr(LinearModel, "predict_proba", slow)
+    labeltrain.run(**{**SMALL, "seeds": 1}, workspace=tmp_path / "w")
+    for strategy, paid in (("margin", 2), ("random", 0)):
+        rounds = bodies(tmp_path / "w", f"digits/{strategy}/")
+        assert [b["seconds"]["select"] > 0.2 for b in rounds] == [True] * paid + [False] * (
+            3 - paid
+        )
+        assert [b["seconds"]["evaluate"] > 0.2 for b in rounds] == [False] * paid + [True] * (
+            3 - paid
+        )
+        assert [b["predicted"]["select"] for b in rounds] == [1258] * paid + [0] * (3 - paid)
+
+
+def test_a_training_that_was_killed_is_booked_with_what_it_took_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Perceptron.fit
+
+    def resumed(self: Any, *rest: Any) -> Any:
+        model = own(self, *rest)
+        model.cost = Cost(model.cost.examples, model.cost.seconds + 100.0)
+        return model
+
+    monkeypatch.setattr(Perceptron, "fit", resumed)
+    results = labeltrain.run(**{**SMALL, "seeds": 1}, final=MLP, workspace=tmp_path / "w")
+    assert all(100.0 < ledger.seconds["final"] < 130.0 for ledger in results.costs)
+
+
+def few_texts(folder: Path, n: int = 60) -> Path:
+    rng = np.random.default_rng(3)
+    words = [[f"{name}{k}" for k in range(10)] for name in ("sea", "rose")]
+    rows = [
+        f"{' '.join(rng.choice(words[i % 2], 8))},{'rose' if i % 2 else 'sea'}" for i in range(n)
+    ]
+    path = folder / "t.csv"
+    path.write_text("text,label\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    return path
+
+
+TEXTS: dict[str, Any] = {
+    "encoder": "minilm", "encoder_options": {"max_length": 8}, "strategies": "random", "rounds": 1,
+    "batch": 8, "seeds": 1, "final": {**MLP},
+}  # fmt: skip
+
+
+def test_a_cache_that_is_empty_filled_or_partly_filled_is_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from labeltrain.assets import cache_dir
+
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "assets").symlink_to(cache_dir() / "assets")
+    monkeypatch.setenv("LABELTRAIN_CACHE", str(tmp_path / "cache"))
+    spec = {**TEXTS, "dataset": str(few_texts(tmp_path))}
+    fixmatch = {"learner": "fixmatch", "learner_options": {"steps": 3}}
+    found = {}
+    for name, more in (
+        ("first", {}),
+        ("again", {}),
+        ("views", {"final": fixmatch, "views": {"count": 1}}),
+        ("joined", {"encoder": "minilm+lsa"}),
+    ):
+        results = labeltrain.run(**{**spec, **more}, workspace=tmp_path / name)
+        (found[name],) = results.costs
+        said = cost_sentence(found[name])
+        assert ("some features from the cache" in said) == (name == "views")
+    assert {name: ledger.cache for name, ledger in found.items()} == {
+        "first": "empty", "again": "filled", "views": "partly filled", "joined": "filled",
+    }  # fmt: skip
+    assert found["first"].ratio > found["first"].ratio_from_cache
+    assert found["again"].seconds["encode"] == 0.0
+    pool = 42
+    assert found["views"].examples["encode"] == pytest.approx(2 * pool)  # two views of each
+    joined = found["joined"]  # the words are counted anew each time
+    assert 0.0 < joined.always == pytest.approx(joined.seconds["encode"])
+    assert joined.ratio_from_cache > 1.0 + joined.always / joined.seconds["final"] - 1e-9
+
+
+def test_trainings_that_diverged_are_told(tmp_path: Path) -> None:
+    wild = {"learner": "fixmatch", "learner_options": {"steps": 30, "learning_rate": 1e6}}
+    with pytest.warns(UserWarning, match="diverged"):
+        results = labeltrain.run(
+            **{**SMALL, "seeds": 1, "strategies": "random"}, final=wild, workspace=tmp_path / "w"
+        )
+    own, final = results.experiments
+    assert "diverged" not in own.facts
+    assert final.facts["diverged"].startswith("1 of 1 trainings")
+    assert "1 of 1 trainings" in write(results, tmp_path).html.read_text(encoding="utf-8")
+    assert [e["diverged"] != "" for e in numbers(results)["experiments"]] == [False, True]
+
+
+def test_a_study_from_before_there_were_views_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = StudySpec.as_json
+
+    def older(self: StudySpec) -> dict[str, Any]:
+        values = own(self)
+        for experiment in values["experiments"]:
+            del experiment["views"]
+        return values
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StudySpec, "as_json", older)
+        labeltrain.run(**SMALL, workspace=tmp_path / "w")
+    assert labeltrain.run(**SMALL, workspace=tmp_path / "w").complete
+    with pytest.raises(BadInput, match="holds another study"):
+        labeltrain.run(**{**SMALL, "batch": 11}, workspace=tmp_path / "w")
+
+
+def test_the_expensive_learner_always_sees_the_features_of_the_encoder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, seen = Perceptron.fit, []
+
+    def watched(self: Any, training: Any, *rest: Any) -> Any:
+        seen.append(training.features.shape[1])
+        return own(self, training, *rest)
+
+    monkeypatch.setattr(Perceptron, "fit", watched)
+    results = labeltrain.run(
+        **{**SMALL, "seeds": 1, "strategies": "margin"},
+        final={**MLP, "at": [10, 20, 30], "refresh": True},
+        workspace=tmp_path / "w",
+    )
+    assert seen == [64, 64, 64]  # not the 8 units of the one before
+    assert len(results.curves[-1].scores["accuracy"]) == 3
+
+
+def test_an_experiment_with_the_title_of_a_final_learner_is_refused() -> None:
+    experiments = [{"name": "x", "final": MLP}, {"name": "x, final mlp"}]
+    with pytest.raises(BadInput, match="'x, final mlp', as the final learner of 'x'"):
+        parse_spec({**SMALL, "experiments": experiments})
+
+
+def test_budgets_may_be_numpy_numbers() -> None:
+    spec = parse_spec({**SMALL, "final": {**MLP, "at": np.int64(20)}})
+    assert spec.experiments[0].final is not None
+    assert spec.experiments[0].final.at == (20,)

@@ -54,7 +54,7 @@ def test_views_are_used_and_workers_see_the_same(table: Path, tmp_path: Path) ->
 
 
 def test_views_that_nobody_uses_are_refused(table: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="'linear' uses no views"):
+    with pytest.raises(BadInput, match="'linear' use no views"):
         run_study(spec(table, learner="linear", learner_options={}), tmp_path / "a")
     with pytest.raises(BadInput, match="only texts and images"):
         run_study(spec(Path("digits")), tmp_path / "b")

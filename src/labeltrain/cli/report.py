@@ -60,6 +60,7 @@ def numbers(results: Results) -> dict[str, Any]:
                 "strategies": [asdict(s) for s in summary.strategies],
                 "wins": None if summary.wins is None else asdict(summary.wins),
                 "notes": summary.notes,
+                "diverged": summary.experiment.facts.get("diverged", ""),
             }
         )
     costs = [
@@ -80,7 +81,7 @@ def print_summary(results: Results) -> None:
         mine = [r for r in rows if r["experiment"] == experiment.name]
         if mine:
             as_table(mine, COLUMNS, title=f"\n{experiment.name}: {mine[0]['score']}")
-        for fact in ("left out", "without a label"):
+        for fact in ("left out", "without a label", "diverged"):
             if fact in experiment.facts:
                 typer.echo(f"{fact}: {experiment.facts[fact]}")
     several = len(results.experiments) > 1

@@ -12,7 +12,7 @@ import numpy as np
 
 from labeltrain.data import Dataset, read_image, take
 from labeltrain.encoders.base import Encoder
-from labeltrain.encoders.cache import features
+from labeltrain.encoders.cache import Features, features
 from labeltrain.errors import BadInput
 from labeltrain.rng import stream
 
@@ -34,7 +34,7 @@ def encoded_views(
     *,
     positions: np.ndarray | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[np.ndarray, float, bool]:
+) -> Features:
     """Encode augmented views of a data set's items.
 
     Parameters
@@ -57,10 +57,8 @@ def encoded_views(
 
     Returns
     -------
-    views : ndarray of float32, shape (count, n, d)
-    seconds : float
-    from_cache : bool
-        Nothing had to be encoded.
+    Features
+        With an array of shape (count, n, d).
 
     Raises
     ------
@@ -74,10 +72,10 @@ def encoded_views(
     """
     refuse_no_views(dataset)
     n = len(dataset) if positions is None else len(positions)
-    parts: list[np.ndarray] = []
+    parts: list[Features] = []
     started = time.perf_counter()
     encoder = encoder.fitted(dataset.items)  # views get what the items themselves get
-    seconds, cached = time.perf_counter() - started, True
+    learning = time.perf_counter() - started
     for number in range(count):
 
         def tell(done: int, total: int, before: int = number * n) -> None:
@@ -85,11 +83,17 @@ def encoded_views(
                 progress(before + done, count * n)
 
         items = AugmentedItems(dataset, strength, number, seed)
-        made = features(replace(dataset, items=items), encoder, positions=positions, progress=tell)
-        parts.append(made.array)
-        seconds += made.seconds
-        cached &= made.from_cache
-    return np.stack(parts), seconds, cached
+        parts.append(
+            features(replace(dataset, items=items), encoder, positions=positions, progress=tell)
+        )
+    return Features(
+        np.stack([part.array for part in parts]),
+        learning + sum(part.seconds for part in parts),
+        all(part.from_cache for part in parts),
+        "".join(part.key for part in parts),
+        float(np.mean([part.fresh for part in parts])),
+        learning + sum(part.always for part in parts),
+    )
 
 
 def refuse_no_views(dataset: Dataset) -> None:

@@ -25,6 +25,8 @@ class Encoder(ABC):
     whole: bool = False
     #: What `whole` features depend on can be kept: see :meth:`fitted`.
     learns: bool = False
+    #: Features are worth keeping in the cache.
+    cached: bool = True
 
     @abstractmethod
     def fingerprint(self) -> dict[str, str | int | float]:
@@ -52,7 +54,7 @@ class Encoder(ABC):
     def fitted(self, items: Sequence[Any]) -> Encoder:
         """Return an encoder that gives any item what it would get among `items`.
 
-        Itself, unless `learns` is set.
+        Itself, unless `learns` is set. Test and audit items are left out of `items`.
         """
         return self
 

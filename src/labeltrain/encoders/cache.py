@@ -36,6 +36,10 @@ class Features:
         Spent by this call.
     from_cache : bool
         Nothing had to be encoded.
+    fresh : float
+        Share of what can be cached that had to be encoded: 1 when the cache was empty.
+    always : float
+        Seconds, of `seconds`, spent on what is never cached.
     key : str
         Names the encoder and the content of the items: same key, same features.
     """
@@ -44,6 +48,8 @@ class Features:
     seconds: float
     from_cache: bool
     key: str
+    fresh: float = 0.0
+    always: float = 0.0
 
 
 def features(
@@ -101,9 +107,8 @@ def features(
         array = _checked(encoder, dataset.items, list(dataset.ids))[chosen]
         if progress:
             progress(len(ids), len(ids))
-        return Features(
-            array, time.perf_counter() - started, False, _key(identity, [array.tobytes()])
-        )
+        seconds = time.perf_counter() - started
+        return Features(array, seconds, False, _key(identity, [array.tobytes()]), 1.0, seconds)
     parts, keys, encoded = [], [], 0
     if progress:
         progress(0, len(ids))
@@ -111,10 +116,11 @@ def features(
         items = take(dataset.items, chosen[start : start + CHUNK])
         key = _key(identity, _contents(dataset, items, ids[start : start + CHUNK]))
         path = cache_dir() / "features" / key[:2] / f"{key}.npy"
-        part = _read(path, len(items))
+        part = _read(path, len(items)) if encoder.cached else None
         if part is None:
             part = _checked(encoder, items, ids[start : start + CHUNK])
-            _write(path, part)
+            if encoder.cached:
+                _write(path, part)
             encoded += len(items)
         parts.append(part)
         keys.append(key)
@@ -122,7 +128,15 @@ def features(
             progress(start + len(items), len(ids))
     array = np.concatenate(parts)
     whole_key = sha256("".join(keys).encode()).hexdigest()
-    return Features(array, time.perf_counter() - started, encoded == 0, whole_key)
+    seconds, fresh = time.perf_counter() - started, encoded / len(ids)
+    always = 0.0 if encoder.cached else seconds
+    return Features(array, seconds, encoded == 0, whole_key, fresh, always)
+
+
+def identity(dataset: Dataset, encoder: Encoder) -> str:
+    """Return a name of the encoder and the content of all items, without encoding them."""
+    told = json.dumps(encoder.fingerprint(), sort_keys=True)
+    return _key(told, _contents(dataset, dataset.items, list(dataset.ids)))
 
 
 def _side_by_side(
@@ -136,12 +150,20 @@ def _side_by_side(
         features(dataset, part, positions=positions, progress=None if part.whole else progress)
         for part in encoder.parts
     ]
+    kept = [m.fresh for m, part in zip(made, encoder.parts, strict=True) if _kept(part)]
     return Features(
         encoder.joined([part.array for part in made]),
         sum(part.seconds for part in made),
         all(part.from_cache for part in made),
         _key("joined", [part.key.encode() for part in made]),
+        float(np.mean(kept)) if kept else 1.0,
+        sum(part.always for part in made),
     )
+
+
+def _kept(encoder: Encoder) -> bool:
+    """Tell whether features of this encoder are cached."""
+    return encoder.cached and not encoder.whole
 
 
 def _key(identity: str, contents: Sequence[bytes]) -> str:

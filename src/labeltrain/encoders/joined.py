@@ -68,6 +68,7 @@ class JoinedEncoder(Encoder):
         return sum(known) if len(known) == len(each) else None
 
     def encode(self, items: Sequence[Any]) -> np.ndarray:
+        """Return the vectors of all parts, float32 (n, d)."""
         return self.joined([part.encode(items) for part in self.parts])
 
     def joined(self, vectors: Sequence[np.ndarray]) -> np.ndarray:

@@ -17,9 +17,10 @@ from labeltrain.kernels.threads import limited_threads
 class LSAEncoder(Encoder):
     """The leading singular vectors of TF-IDF, rows of length 1: the from-scratch encoder of texts.
 
-    All given texts, test items too, set the vocabulary and the vectors: no labels are used. It is
-    what pretraining is measured against, and beside a pretrained encoder (``minilm+lsa``) it adds
-    the words of all of a text, which the other cuts.
+    The texts it is fitted to set the vocabulary and the vectors: no labels are used. Studies fit it
+    to the pool of each split, projects to all but the audit items. It is what pretraining is
+    measured against, and beside a pretrained encoder (``minilm+lsa``) it adds the words of all of a
+    text, which the other cuts.
 
     Parameters
     ----------
@@ -59,7 +60,7 @@ class LSAEncoder(Encoder):
         return None
 
     def encode(self, items: Sequence[Any]) -> np.ndarray:
-        return self.fitted(items).encode(items)
+        return self.fitted(items).encode(items) if len(items) else np.zeros((0, 0), np.float32)
 
     def fitted(self, items: Sequence[Any]) -> FittedLSA:
         """Return the encoder that has the vocabulary and the directions of `items`.
@@ -73,6 +74,8 @@ class LSAEncoder(Encoder):
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         refuse_no_texts(self.name, items)
+        if not len(items):
+            raise BadInput("there are no texts to learn from", "give at least two")
         vectoriser = TfidfVectorizer(sublinear_tf=True, min_df=min(2, len(items)))
         try:
             rows = vectoriser.fit_transform(items)
@@ -83,7 +86,8 @@ class LSAEncoder(Encoder):
         rank = min(self._dimensions, *(side - 1 for side in rows.shape))
         if rank < 1:
             raise BadInput("one word or one text has no direction", "give more texts")
-        with limited_threads(1):  # the last bits depend on it
+        with limited_threads(1), np.errstate(invalid="ignore", divide="ignore"):
+            # One thread: the last bits depend on it. Texts may be equal: variances are then 0 / 0.
             directions = TruncatedSVD(rank, random_state=0).fit(rows).components_
         words = "\n".join(vectoriser.get_feature_names_out())  # no token has a line break
         return FittedLSA(
@@ -115,6 +119,7 @@ class FittedLSA(Encoder):
 
     name = "lsa"
     modalities: frozenset[Modality] = frozenset({"text"})
+    cached = False
 
     def __init__(self, state: Mapping[str, np.ndarray]) -> None:
         from sklearn.feature_extraction.text import TfidfVectorizer
@@ -145,6 +150,8 @@ class FittedLSA(Encoder):
         from sklearn.preprocessing import normalize
 
         refuse_no_texts(self.name, items)
+        if not len(items):
+            return np.zeros((0, self.dimension), dtype=np.float32)
         vectors = self._vectoriser.transform(items) @ self._state["directions"].T.astype(np.float64)
         return np.asarray(normalize(vectors), dtype=np.float32)
 

@@ -53,17 +53,26 @@ class RawEncoder(Encoder):
     def encode(self, items: Sequence[Any]) -> np.ndarray:
         if isinstance(items, Table):
             return _table_features(items)
-        if not isinstance(items, np.ndarray):
+        array = items if isinstance(items, np.ndarray) else _stacked(items)
+        if array is None:
             raise BadInput(
                 "the encoder 'raw' reads images only as one array of pixels, not as files",
                 "use the encoder efficientnet-lite0",
             )
-        if items.dtype == np.uint8 and items.ndim > 2:
-            return items.reshape(len(items), -1).astype(np.float32) / np.float32(255)
-        features = np.ascontiguousarray(items, dtype=np.float32)
+        if array.dtype == np.uint8 and array.ndim > 2:
+            return array.reshape(len(array), -1).astype(np.float32) / np.float32(255)
+        features = np.ascontiguousarray(array, dtype=np.float32)
         if features.ndim == 2:
             _warn_of_scales(features)
         return features
+
+
+def _stacked(items: Sequence[Any]) -> np.ndarray | None:
+    """Return arrays of one shape as one array; None for anything else."""
+    rows = list(items)
+    if not rows or not all(isinstance(row, np.ndarray) for row in rows):
+        return None
+    return np.stack(rows) if len({row.shape for row in rows}) == 1 else None
 
 
 def _warn_of_scales(features: np.ndarray) -> None:

@@ -130,7 +130,8 @@ def make(name: str, **options: Any) -> Encoder:
     >>> make("raw").name
     'raw'
     """
-    if name not in _REGISTRY and not Path(name).expanduser().is_dir() and "+" in name:
+    folder = Path(name.removeprefix("hf:")).expanduser()
+    if name not in _REGISTRY and not folder.is_dir() and "+" in name:
         return _joined(name, options)
     known, made = _maker(name)
     _check_options(name, options, known)

@@ -41,6 +41,11 @@ class Evaluator:
         self._classes = classes
         self._kind: Any = kind
 
+    @property
+    def size(self) -> int:
+        """Number of test items."""
+        return len(self.__test)
+
     def inputs(self, reads: str) -> Any:
         """Return what a model predicts the test from: its features, or its items."""
         return self._features if reads == "features" else self._items

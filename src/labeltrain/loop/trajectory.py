@@ -144,6 +144,7 @@ class Trajectory:
         refuse_unmet_needs(strategy, learner.name, given, pool.kind)
         plan.refuse_if_too_large(pool)
         self.state = State.fold(self.journal.events())
+        self._first = (pool, evaluator)  # with the features that the final learner is trained on
         if self.state.refreshed is not None:
             self._renew(self.journal.load_features(self.state.refreshed["features"]))
 
@@ -340,9 +341,10 @@ class Trajectory:
 
     # -- learning ------------------------------------------------------------------------------
 
-    def _training(self, until: int | None = None) -> Training:
-        """Return the labels so far, or those of the rounds up to `until`."""
-        state, pool = self.state, self.pool
+    def _training(self, until: int | None = None, pool: Pool | None = None) -> Training:
+        """Return the labels so far, or those of the rounds up to `until`, of another `pool`."""
+        state = self.state
+        pool = self.pool if pool is None else pool
         rounds = state.rounds
         keep = slice(None) if until is None else rounds <= until
         return Training(
@@ -371,8 +373,17 @@ class Trajectory:
         self._model = self.learner.fit(self._training(), rng, previous)
         self._probabilities = None
         trained = time.perf_counter()
-        scored = self.evaluator.score(self._model, self._pool_probabilities(), self.learner.reads)
+        probabilities = self._pool_probabilities()
+        predicted = time.perf_counter()
+        scored = self.evaluator.score(self._model, probabilities, self.learner.reads)
         evaluated = time.perf_counter()
+        # The next round chooses by these predictions; else only the study wants them.
+        chosen_by = self.strategy.needs & OF_A_TRAINED_MODEL and number < self.plan.rounds
+        predicting = "select" if chosen_by else "evaluate"
+        seconds = {"select": timing["select"], "evaluate": evaluated - predicted}
+        seconds[predicting] += predicted - trained
+        items = {"select": 0, "evaluate": self.evaluator.size}
+        items[predicting] += len(self.pool)
         reference = self.journal.save_model(self._model)
         body = {
             "round": number,
@@ -380,14 +391,15 @@ class Trajectory:
             "spent": state.spent,
             **scored,
             "model": reference,
+            "facts": _told(self._model),
             "seconds": {
-                "train": trained - started,
-                "select": timing["select"],
-                "evaluate": evaluated - trained,
+                "train": _spent(self._model, trained - started),
+                **seconds,
                 # Up to here; the commit of this very event is counted in the next round.
                 "store": timing["store"] + time.perf_counter() - evaluated,
             },
             "examples": self._model.cost.examples,
+            "predicted": items,
         }
         event = Event(self.run_name, "scored", body)
         started = time.perf_counter()
@@ -407,17 +419,19 @@ class Trajectory:
             raise BadInput("there is no final learner", "give one")
         number, labels = int(state.scored[-1]["round"]), int(state.scored[-1]["labels"])
         started = time.perf_counter()
-        model = final.learner.fit(self._training(), stream(self.plan.seed, "final", labels))
+        pool, evaluator = self._first
+        training = self._training(pool=pool)
+        model = final.learner.fit(training, stream(self.plan.seed, "final", labels))
         trained = time.perf_counter()
-        scored = self.evaluator.score(model, None, final.learner.reads)
+        scored = evaluator.score(model, None, final.learner.reads)
         evaluated = time.perf_counter()
         features = reference = None
         old = state.refreshed["features"] if state.refreshed else None
         if final.refresh and not self._ended and len(set(state.answers.values())) > 1:
-            whole = self.pool.features if final.learner.reads == "features" else self.pool.items
+            whole = pool.features if final.learner.reads == "features" else pool.items
             arrays = {
                 "pool": model.hidden(whole),
-                "test": model.hidden(self.evaluator.inputs(final.learner.reads)),
+                "test": model.hidden(evaluator.inputs(final.learner.reads)),
             }
             features = self.journal.save_features(arrays)
             self._renew(arrays)
@@ -435,12 +449,13 @@ class Trajectory:
             "features": features,
             "model": reference,
             "seconds": {
-                "final": trained - started,
+                "final": _spent(model, trained - started),
                 "evaluate": evaluated - trained,
                 "encode": encoded - evaluated,
                 "train": time.perf_counter() - encoded,
             },
             "examples": model.cost.examples,
+            "predicted": {"evaluate": evaluator.size},
         }
         event = Event(self.run_name, "final", body)
         self.journal.append([event])
@@ -461,6 +476,11 @@ class Trajectory:
         self.pool = replace(self.pool, features=arrays["pool"], views={})
         self.evaluator = self.evaluator.renewed(arrays["test"])
         self._model = self._probabilities = None
+
+
+def _spent(model: Model, seconds: float) -> float:
+    """Return what a fit took, with the processes before this one that were killed in it."""
+    return max(seconds, model.cost.seconds)
 
 
 def _told(model: Model) -> dict[str, Any]:

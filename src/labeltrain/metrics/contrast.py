@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -21,12 +23,15 @@ class Contrast:
     Attributes
     ----------
     value : float
-        NaN where it does not exist: two curves never reach their targets, say.
+        A curve that never reaches its target counts as needing its last number of labels: then the
+        value is a bound.
     low, high : float or None
-        Infinite where more than (1 - level) / 2 of the resamples leave that side open. None: fewer
-        than 5 seeds.
+        They hold whatever the labels needed by curves that never get there. None: fewer than 5
+        seeds.
     needs : dict of str to float
         Labels needed by each curve; infinite where it never gets there.
+    censored : tuple of str
+        The curves that never get there.
     seeds : int
     """
 
@@ -34,6 +39,7 @@ class Contrast:
     low: float | None
     high: float | None
     needs: dict[str, float]
+    censored: tuple[str, ...]
     seeds: int
 
 
@@ -60,8 +66,9 @@ def contrast(
         From the monotone mean curves, float64 (N, R) each, to the score that each curve is to
         reach, (N,); N counts the estimate and the resamples.
     combine : callable
-        From the labels needed, (N,) each and infinite where a curve never gets there, to the
-        number wanted, (N,).
+        From the labels needed, (N,) each, to the number wanted, (N,). It rises or falls with each
+        of them. It is asked with the last number of labels of a curve that never gets there, and
+        with infinity.
     level : float
     resamples, seed : int
 
@@ -104,28 +111,46 @@ def contrast(
         name: labels_needed(grids[name], mean, np.asarray(wanted[name], float).reshape(-1, 1))[:, 0]
         for name, mean in means.items()
     }
-    with np.errstate(invalid="ignore", divide="ignore"):
-        values = np.asarray(combine(needs), dtype=np.float64)
+    never = {name: np.isinf(need) for name, need in needs.items()}
+    bounded = {name: np.where(never[name], grids[name][-1], need) for name, need in needs.items()}
+    values, least, most = _range(bounded, never, combine)
     first = {name: float(need[0]) for name, need in needs.items()}
+    censored = tuple(name for name in needs if never[name][0])
     if not interval:
-        return Contrast(float(values[0]), None, None, first, seeds)
-    low, high = _limits(values, seeds, level)
-    return Contrast(float(values[0]), low, high, first, seeds)
+        return Contrast(float(values[0]), None, None, first, censored, seeds)
+    low = _limits(least, seeds, level)[0]
+    high = _limits(most, seeds, level)[1]
+    return Contrast(float(values[0]), low, high, first, censored, seeds)
+
+
+def _range(
+    bounded: Values, never: Values, combine: Callable[[Values], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the numbers at the bounds, and the least and most they may be beyond them."""
+    open_ = [name for name, where in never.items() if where.any()]
+    found = []
+    for chosen in itertools.product((False, True), repeat=len(open_)):
+        far = {name for name, away in zip(open_, chosen, strict=True) if away}
+        needs = {
+            name: np.where(never[name], np.inf, need) if name in far else need
+            for name, need in bounded.items()
+        }
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found.append(np.asarray(combine(needs), dtype=np.float64))
+    every = np.stack(found)
+    missing = np.isnan(every)
+    return (
+        every[0],
+        np.where(missing, np.inf, every).min(axis=0),
+        np.where(missing, -np.inf, every).max(axis=0),
+    )
 
 
 def _limits(values: np.ndarray, seeds: int, level: float) -> tuple[float, float]:
-    """Return the interval; resamples without a value open both sides."""
+    """Return the interval from the estimate, the values with a seed left out, and resamples."""
     left_out, drawn = values[1 : 1 + seeds], values[1 + seeds :]
-    tail = (1.0 - level) / 2.0
-    lost = float(np.isnan(drawn).mean())
-    if lost > tail or np.isnan(values[0]) or np.isnan(left_out).any():
-        return float("-inf"), float("inf")
-    drawn = drawn[~np.isnan(drawn)]
-    low, high, _kind = bca_limits(float(values[0]), drawn, left_out, level=level, expand=True)
-    if float(np.isneginf(drawn).mean()) > tail:
-        low = float("-inf")
-    if float(np.isposinf(drawn).mean()) > tail:
-        high = float("inf")
+    estimate = float(values[0]) if np.isfinite(left_out).all() else math.inf  # then percentiles
+    low, high, _kind = bca_limits(estimate, drawn, left_out, level=level, expand=True)
     return float(low), float(high)
 
 

@@ -26,16 +26,19 @@ class CostLedger:
         Over which the numbers are means.
     seconds, examples : dict of str to float
         ``encode`` (of the pool and its views, once for all seeds), ``proxy`` (all fits of the
-        loop's learner), ``select``, ``refresh`` (earlier trainings of the expensive learner whose
-        features the loop went on with, and their encodings), ``final`` (its last training),
-        ``evaluate``.
-    encoded : bool
-        False when features came from the cache: their seconds are then 0.
+        loop's learner), ``select`` (with the predictions that strategies choose by), ``refresh``
+        (earlier trainings of the expensive learner whose features the loop went on with, and their
+        encodings), ``final`` (its last training), ``evaluate``. Examples are items that a model
+        was trained on or predicted, as often as it was.
+    cache : {"empty", "partly filled", "filled"}
+        The cache of features, before. What came from it took no seconds.
+    always : float
+        Seconds, of those of ``encode``, spent on what is never cached.
 
     Examples
     --------
     >>> seconds = {"encode": 10.0, "proxy": 5.0, "select": 1.0, "final": 100.0}
-    >>> ledger = CostLedger("a", "margin", "finetune", 500, 3, seconds, {}, True)
+    >>> ledger = CostLedger("a", "margin", "finetune", 500, 3, seconds, {})
     >>> round(ledger.ratio, 2), round(ledger.ratio_from_cache, 2)
     (1.16, 1.06)
     """
@@ -47,7 +50,8 @@ class CostLedger:
     seeds: int
     seconds: Mapping[str, float]
     examples: Mapping[str, float]
-    encoded: bool
+    cache: str = "empty"
+    always: float = 0.0
 
     @property
     def ratio(self) -> float:
@@ -56,8 +60,8 @@ class CostLedger:
 
     @property
     def ratio_from_cache(self) -> float:
-        """The same when the features are there already."""
-        return _ratio({**self.seconds, "encode": 0.0})
+        """The same when all features that can be cached are there already."""
+        return _ratio({**self.seconds, "encode": self.always})
 
 
 def _ratio(seconds: Mapping[str, float]) -> float:

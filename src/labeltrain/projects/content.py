@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +44,22 @@ LEARNED = "encoder/"  # before the names of the arrays that an encoder learned
 
 
 def load_features(
-    workspace: Workspace, spec: Mapping[str, Any], items: Items, encoded: Mapping[str, Any]
+    workspace: Workspace,
+    spec: Mapping[str, Any],
+    items: Items,
+    encoded: Mapping[str, Any],
+    audit: Sequence[int],
 ) -> tuple[dict[str, np.ndarray], list[Event]]:
     """Return the features of all items, and the events this makes necessary.
+
+    Parameters
+    ----------
+    workspace : Workspace
+    spec, encoded : mapping
+        What was decided when the project began; the event that says where the features are.
+    items : Items
+    audit : sequence of int
+        Positions reserved for the audit: an encoder that learns never saw them.
 
     Returns
     -------
@@ -67,7 +80,7 @@ def load_features(
         return arrays, []
     warnings.warn(f"{path} is missing: the items are encoded again", stacklevel=2)
     dataset = items.dataset() or _from_source(spec, f"{path}, the encoded items,")
-    arrays, event = encode(workspace.arrays_folder, spec, dataset)
+    arrays, event = encode(workspace.arrays_folder, spec, dataset, audit)
     if items.dataset() is None and event.body["key"] != encoded["key"]:
         raise BadInput(
             f"{spec['data']} is not what it was when the project began",
@@ -145,16 +158,23 @@ def _another(path: Path, spec: Mapping[str, Any]) -> StoreDamaged:
 
 
 def encode(
-    folder: Path, spec: Mapping[str, Any], dataset: Dataset, progress: Any = None
+    folder: Path,
+    spec: Mapping[str, Any],
+    dataset: Dataset,
+    audit: Sequence[int],
+    progress: Any = None,
 ) -> tuple[dict[str, np.ndarray], Event]:
     """Encode items, save their features in `folder`, return them and the event that says so.
 
-    What the encoder learned from the items is saved with them: items that come later need it.
+    What the encoder learned from the items, those of `audit` left out, is saved with them: items
+    that come later need it.
     """
     encoder = encoders.make(spec["encoder"], **spec["encoder_options"])
     check_modality(encoder, dataset, fitting(dataset.modality))
     started = time.perf_counter()
-    encoder = encoder.fitted(dataset.items)
+    if encoder.learns:
+        own = np.setdiff1d(np.arange(len(dataset)), np.asarray(audit, dtype=np.int64))
+        encoder = encoder.fitted(data.take(dataset.items, own))
     learning = time.perf_counter() - started
     made = encoders.features(dataset, encoder, progress=progress)
     learned = {LEARNED + name: array for name, array in encoder.state().items()}

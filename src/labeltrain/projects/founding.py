@@ -15,7 +15,7 @@ from labeltrain.data import Dataset
 from labeltrain.data.checks import check_ids
 from labeltrain.encoders.base import check_modality
 from labeltrain.encoders.registry import fitting
-from labeltrain.errors import BadInput, StoreDamaged, nearest
+from labeltrain.errors import BadInput, MissingNeed, StoreDamaged, nearest
 from labeltrain.kernels.threads import available_threads
 from labeltrain.learners import registry as learners
 from labeltrain.learners.base import Learner
@@ -58,7 +58,8 @@ def found(
     _refuse_taken(folder)
     audit.check_share(audit_share)
     trained_by = learners.make(learner, learner_options)
-    _refuse_unmet(strategy if strategy != "auto" else default_for(0), trained_by)
+    if strategy != "auto":
+        _refuse_unmet(strategy, trained_by)
     if isinstance(source, Dataset):
         dataset, origin = _checked(source), None
     else:
@@ -70,7 +71,7 @@ def found(
         )
     learners.refuse_modality(learner, dataset.modality)
     if strategy == "auto":
-        strategy = default_for(len(dataset))
+        strategy = default_for(len(dataset), trained_by)
     names = _classes(classes, dataset)
     answers = _known_answers(dataset, names)
     name = encoders.default_for(dataset.modality) if encoder == "auto" else encoder
@@ -101,11 +102,11 @@ def found(
     contents = write_contents(arrays, dataset, trained_by)
     if contents is not None:
         spec["contents"] = contents
-    _, encoded = encode(arrays, spec, dataset, progress)
-    spec["items"] = write_items(arrays, dataset)
     free = np.ones(len(dataset), dtype=bool)
     free[[a["position"] for a in answers]] = False
     order = audit.reserve(np.flatnonzero(free), audit_share, stream(seed, "audit reserve"))
+    _, encoded = encode(arrays, spec, dataset, [int(p) for p in order], progress)
+    spec["items"] = write_items(arrays, dataset)
     events = [
         Event("", "classes", {"added": names}),
         Event("", "reserved", {"positions": [int(p) for p in order]}),
@@ -219,12 +220,19 @@ def writable(text: str, where: str) -> str:
     return text
 
 
-def default_for(items: int) -> str:
+def default_for(items: int, learner: Learner) -> str:
     """Return the strategy of a project that names none; docs/strategies.md says why.
 
-    Both were compared on development seeds and confirmed on fresh ones.
+    Both were compared on development seeds and confirmed on fresh ones. Networks that read items
+    have no out-of-fold predictions, which the first of them needs.
     """
-    return "uherding" if items <= SMALL else "margin"
+    if items > SMALL:
+        return "margin"
+    try:
+        _refuse_unmet("uherding", learner)
+    except MissingNeed:
+        return "margin"
+    return "uherding"
 
 
 def _refuse_unmet(strategy: str, learner: Learner) -> None:

@@ -105,7 +105,11 @@ class OpenProject:
                     f"run: labeltrain repair {self.folder}, or begin a new project",
                 )
             arrays, events = load_features(
-                self._workspace, self.spec, self.items, self.state.encoded
+                self._workspace,
+                self.spec,
+                self.items,
+                self.state.encoded,
+                self.state.audit_order,
             )
             if not self.read_only:
                 self._append(*events)

@@ -46,7 +46,10 @@ def costs(ledgers: Sequence[CostLedger], look: Look) -> str:
         cells = [
             Cell(seconds_text(x.seconds[step]), count_text(x.examples[step])) for step in BOOKED
         ]
-        ratios = [Cell(f"{x.ratio:.2f}" if x.encoded else NONE), Cell(f"{x.ratio_from_cache:.2f}")]
+        ratios = [
+            Cell(f"{x.ratio:.2f}" if x.cache == "empty" else NONE),
+            Cell(f"{x.ratio_from_cache:.2f}"),
+        ]
         name = Cell(x.strategy, key=look.of(x.strategy)["color"])
         rows.append(Row((name, *cells, *ratios)))
     heads = ["Strategy", *(step.capitalize() for step in BOOKED)]

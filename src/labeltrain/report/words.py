@@ -102,7 +102,9 @@ def cost_sentence(ledger: CostLedger) -> str:
         for step in PAID
         if step != "final" and ledger.seconds[step] > 0
     )
-    features = "" if ledger.encoded else ", features from the cache"
+    features = {"empty": "", "filled": ", features from the cache"}.get(
+        ledger.cache, ", some features from the cache"
+    )
     return (
         f"{ledger.strategy}: {ledger.ratio:.2f} times the cost of training {ledger.learner} alone "
         f"on {ledger.labels} labels ({seconds_text(ledger.seconds['final'])}){features}: {steps} "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -12,7 +13,8 @@ from labeltrain import data, encoders
 from labeltrain.data.dataset import Dataset, Kind
 from labeltrain.encoders import Features
 from labeltrain.encoders.augment import Strength, encoded_views, refuse_no_views
-from labeltrain.encoders.base import check_modality
+from labeltrain.encoders.base import Encoder, check_modality
+from labeltrain.encoders.cache import identity
 from labeltrain.encoders.registry import fitting
 from labeltrain.errors import BadInput, unknown_name
 from labeltrain.learners import registry as learners
@@ -26,6 +28,48 @@ from labeltrain.metrics import METRICS
 from labeltrain.strategies import registry as strategies
 from labeltrain.strategies.base import Need
 from labeltrain.studies.spec import ExperimentSpec, StrategySpec, StudySpec
+
+
+@dataclass(frozen=True)
+class Learning:
+    """An encoder that learns from the pool, and what it encodes.
+
+    Attributes
+    ----------
+    encoder : Encoder
+    dataset : Dataset
+    rows : ndarray of int64
+        Its labelled items.
+    """
+
+    encoder: Encoder
+    dataset: Dataset
+    rows: np.ndarray
+
+    def fitted(self, pool: np.ndarray) -> Encoder:
+        """Return the encoder that learned from these of the labelled items."""
+        return self.encoder.fitted(data.take(self.dataset.items, self.rows[pool]))
+
+    def features(
+        self, pool: np.ndarray, progress: Callable[[int, int], None] | None = None
+    ) -> Features:
+        """Return features of all labelled items, learned from the pool alone.
+
+        Their key names the encoder and the items, whatever the pool.
+        """
+        started = time.perf_counter()
+        fitted = self.fitted(pool)
+        spent = time.perf_counter() - started
+        made = encoders.features(self.dataset, fitted, positions=self.rows, progress=progress)
+        return replace(
+            made,
+            seconds=made.seconds + spent,
+            always=made.always + spent,
+            key=identity(self.dataset, self.encoder),
+        )
+
+
+_last: tuple[str, np.ndarray, np.ndarray] | None = None  # a seed's strategies follow each other
 
 
 @dataclass(frozen=True)
@@ -47,6 +91,9 @@ class Material:
         Features of augmented items.
     items : sequence of length n, or None
         The items themselves, where a learner reads them.
+    learning : Learning or None
+        An encoder that learns from the pool, where every seed draws a pool of its own: `features`
+        are then those of the first seed.
     """
 
     spec: ExperimentSpec
@@ -60,6 +107,18 @@ class Material:
     modality: str
     views: Mapping[str, np.ndarray] = field(default_factory=dict)
     items: Any = None
+    learning: Learning | None = None
+
+    def features_of(self, seed: int) -> np.ndarray:
+        """Return the features of a seed: an encoder that learns does so from its pool alone."""
+        if self.learning is None or seed == self.spec.seeds[0]:
+            return self.features
+        global _last
+        pool = self.split(seed)[0]
+        key = identity(self.learning.dataset, self.learning.encoder)
+        if _last is None or _last[0] != key or not np.array_equal(_last[1], pool):
+            _last = (key, pool, self.learning.features(pool).array)
+        return _last[2]
 
     def split(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Return pool and test positions for a seed."""
@@ -81,8 +140,9 @@ class Material:
         """Build the loop of one strategy and seed."""
         spec = self.spec
         pool_rows, test_rows = self.split(seed)
+        features = self.features_of(seed)
         pool = Pool(
-            np.ascontiguousarray(self.features[pool_rows]),
+            np.ascontiguousarray(features[pool_rows]),
             [self.ids[p] for p in pool_rows],
             self.classes,
             self.kind,
@@ -94,7 +154,7 @@ class Material:
             self.labels[pool_rows], len(self.classes), noise=spec.oracle.noise, seed=seed
         )
         evaluator = Evaluator(
-            np.ascontiguousarray(self.features[test_rows]),
+            np.ascontiguousarray(features[test_rows]),
             self.labels[test_rows],
             self.labels[pool_rows],
             len(self.classes),
@@ -223,10 +283,11 @@ def refuse_bad_names(study: StudySpec) -> None:
     for spec in study.experiments:
         learner = learners.make(spec.learner, spec.learner_options)
         _refuse_seed_method(spec.seed_set.method)
-        if spec.views.count and not learner.uses_views:
+        if spec.views.count and not any(learners.get(used).uses_views for used in _used(spec)):
             using = [n for n in learners.names() if learners.get(n).uses_views]
             raise BadInput(
-                f"views.count={spec.views.count}, and the learner {spec.learner!r} uses no views",
+                f"views.count={spec.views.count}, and "
+                f"{' and '.join(map(repr, _used(spec)))} use no views",
                 f"leave views out, or use one of: {', '.join(using)}",
             )
         _refuse_bad_final(spec)
@@ -247,7 +308,15 @@ def refuse_bad_names(study: StudySpec) -> None:
             encoders.make(spec.encoder, **spec.encoder_options)
 
 
-Prepared = tuple[Material, Features, dict[str, str]]
+@dataclass(frozen=True)
+class Made:
+    """How the features of an experiment were made, and its views, weak ones and strong ones."""
+
+    features: Features
+    views: tuple[Features, ...] = ()
+
+
+Prepared = tuple[Material, Made, dict[str, str]]
 
 
 def prepare(spec: ExperimentSpec, progress: Callable[[int, int], None] | None = None) -> Prepared:
@@ -256,8 +325,7 @@ def prepare(spec: ExperimentSpec, progress: Callable[[int, int], None] | None = 
     Returns
     -------
     material : Material
-    features : Features
-        How the features were made: seconds, cache key.
+    made : Made
     facts : dict of str to str
         What a reader of the report should know of the data.
     """
@@ -282,6 +350,12 @@ def prepare(spec: ExperimentSpec, progress: Callable[[int, int], None] | None = 
         learners.refuse_modality(learner_name, dataset.modality)
     if spec.views.count:
         refuse_no_views(dataset)
+        if encoder.learns and spec.split == "redraw":
+            raise BadInput(
+                f"views.count={spec.views.count}: the encoder {name!r} learns from the pool, and "
+                "split=redraw draws one for every seed",
+                "leave views out, use split=own, or an encoder such as minilm",
+            )
     for one in spec.strategies:
         strategy = strategies.make(one.name, one.parameters)
         learner = learners.make(spec.learner, spec.learner_options)
@@ -313,16 +387,29 @@ def prepare(spec: ExperimentSpec, progress: Callable[[int, int], None] | None = 
         plan_of(spec, seed).refuse_if_too_large(
             Pool(shell.features[pool_rows], [shell.ids[p] for p in pool_rows], shell.classes)
         )
-    made = encoders.features(dataset, encoder, progress=progress)
+    learning = Learning(encoder, dataset, rows) if encoder.learns else None
+    if learning is None:
+        made = encoders.features(dataset, encoder, progress=progress)
+        array = np.ascontiguousarray(made.array[rows], dtype=np.float32)
+    else:
+        pool_rows, _ = shell.split(spec.seeds[0])
+        made = learning.features(pool_rows, progress)
+        array = np.ascontiguousarray(made.array, dtype=np.float32)
+        encoder = learning.fitted(pool_rows) if spec.views.count else encoder
     views: dict[str, np.ndarray] = {}
     strengths: tuple[Strength, ...] = ("weak", "strong") if spec.views.count else ()
+    # Only what is learned from needs views: with a split of its own, that is known.
+    needed = shell.split(spec.seeds[0])[0] if spec.split == "own" else np.arange(len(rows))
+    extra: list[Features] = []
     for strength in strengths:
-        views[strength], seconds, cached = encoded_views(
-            dataset, encoder, strength, spec.views.count, spec.views.seed, positions=rows,
+        found = encoded_views(
+            dataset, encoder, strength, spec.views.count, spec.views.seed, positions=rows[needed],
             progress=progress,
         )  # fmt: skip
-        made = replace(made, seconds=made.seconds + seconds, from_cache=made.from_cache and cached)
-    array = np.ascontiguousarray(made.array[rows], dtype=np.float32)
+        whole = np.zeros((spec.views.count, len(rows), found.array.shape[2]), dtype=np.float32)
+        whole[:, needed] = found.array
+        views[strength] = whole
+        extra.append(found)
     material = Material(
         spec,
         name,
@@ -337,14 +424,15 @@ def prepare(spec: ExperimentSpec, progress: Callable[[int, int], None] | None = 
         data.take(dataset.items, rows)
         if any(learners.get(used).reads == "items" for used in _used(spec))
         else None,
+        learning if spec.split == "redraw" else None,
     )
-    return material, made, facts
+    return material, Made(made, tuple(extra)), facts
 
 
-def encoded_event(material: Material, made: Features, facts: dict[str, str]) -> dict[str, Any]:
+def encoded_event(material: Material, made: Made, facts: dict[str, str]) -> dict[str, Any]:
     """Return what the ledger keeps of the prepared data."""
-    seed = material.spec.seeds[0]
-    pool, test = material.split(seed)
+    parts = (made.features, *made.views)
+    pool, test = material.split(material.spec.seeds[0])
     labels = material.labels[test]
     counts = (
         labels.sum(axis=0)
@@ -354,7 +442,7 @@ def encoded_event(material: Material, made: Features, facts: dict[str, str]) -> 
     return {
         "experiment": material.spec.title,
         "encoder": material.encoder,
-        "key": made.key,
+        "key": made.features.key,
         "labels_key": _labels_key(material),
         "classes": list(material.classes),
         "kind": material.kind,
@@ -362,8 +450,12 @@ def encoded_event(material: Material, made: Features, facts: dict[str, str]) -> 
         "pool_size": len(pool),
         "test_size": len(test),
         "dimension": int(material.features.shape[1]),
-        "seconds": float(made.seconds),
-        "from_cache": bool(made.from_cache),
+        "seconds": float(sum(part.seconds for part in parts)),
+        "seconds_views": float(sum(part.seconds for part in made.views)),
+        "seconds_always": float(sum(part.always for part in parts)),
+        "from_cache": all(part.from_cache for part in parts),
+        "fresh": float(made.features.fresh),
+        "fresh_views": [float(part.fresh) for part in made.views],
         "redrawn": material.spec.split == "redraw",
         "facts": facts,
     }

@@ -52,6 +52,7 @@ def read_results(folder: Path) -> Results:
         if e.title in encoded
     ]
     costs: list[CostLedger] = []
+    trouble: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for experiment in spec.experiments:
         for strategy in experiment.strategies:
             own = []
@@ -59,19 +60,24 @@ def read_results(folder: Path) -> Results:
                 run = runs[run_name(experiment, strategy, seed)]
                 whole = run.whole(experiment)
                 complete &= whole
+                trouble[experiment.title] += [e.body.get("facts", {}) for e in run.scored]
+                trouble[experiment.final_title] += [e.body.get("facts", {}) for e in run.finals]
                 if run.scored:
                     curves.append(_curve(experiment.title, strategy.title, seed, run.scored, whole))
                 if run.finals:
-                    name = final_title(experiment)
+                    name = experiment.final_title
                     last.append(_curve(name, strategy.title, seed, run.finals, whole))
                     own.append(run)
             if own:
                 costs.append(ledger(experiment, strategy.title, own, encoded[experiment.title]))
     finals = [
-        _experiment(final_title(e), e.dataset, e.final.learner, _final_metric(e), encoded[e.title])
+        _experiment(e.final_title, e.dataset, e.final.learner, _final_metric(e), encoded[e.title])
         for e in spec.experiments
-        if e.final is not None and any(c.experiment == final_title(e) for c in last)
+        if e.final is not None and any(c.experiment == e.final_title for c in last)
     ]
+    for one in (*experiments, *finals):
+        if words := _diverged(trouble[one.name]):
+            one.facts["diverged"] = words
     return Results(
         title=spec.title,
         spec=spec.as_yaml(),
@@ -85,10 +91,14 @@ def read_results(folder: Path) -> Results:
     )
 
 
-def final_title(experiment: ExperimentSpec) -> str:
-    """Return under which name the expensive learner of an experiment is reported."""
-    name = experiment.final.learner if experiment.final else ""
-    return f"{experiment.title}, final {name}"
+def _diverged(trainings: list[dict[str, Any]]) -> str:
+    """Say how many trainings of networks went back to an earlier state; nothing if none did."""
+    back = sum(bool(facts.get("rollbacks")) for facts in trainings)
+    stopped = sum(facts.get("stopped") is not None for facts in trainings)
+    if not back:
+        return ""
+    more = f", {stopped} of them stopped early" if stopped else ""
+    return f"{back} of {len(trainings)} trainings, and went on from an earlier state{more}"
 
 
 def _final_metric(experiment: ExperimentSpec) -> str:
@@ -131,6 +141,8 @@ def ledger(
                 seconds["select"] += spent["select"]
                 seconds["evaluate"] += spent["evaluate"]
                 examples["proxy"] += event.body["examples"]
+                for step, items in event.body.get("predicted", {}).items():
+                    examples[step] += items
         for event in run.finals[:-1]:
             if event.body["features"] is not None:
                 spent = event.body["seconds"]
@@ -140,20 +152,41 @@ def ledger(
         seconds["final"] += end["seconds"]["final"]
         seconds["evaluate"] += end["seconds"]["evaluate"]
         examples["final"] += end["examples"]
+        examples["evaluate"] += sum(end.get("predicted", {}).values())
     seconds = {step: value / len(runs) for step, value in seconds.items()}
     examples = {step: value / len(runs) for step, value in examples.items()}
-    fresh = not encoded["from_cache"]
-    if fresh:  # of test items only scores need features
-        share = encoded["pool_size"] / _items(encoded)
-        seconds["encode"] = encoded["seconds"] * share
-        seconds["evaluate"] += encoded["seconds"] * (1.0 - share)
-        views = 1 + 2 * experiment.views.count
-        examples["encode"] = encoded["pool_size"] * views
-        examples["evaluate"] = encoded["test_size"] * views
+    _book_encoding(seconds, examples, encoded, experiment.views.count)
+    fresh = [_fresh(encoded), *encoded.get("fresh_views", ())]
+    cache = "filled" if max(fresh) <= 0 else "empty" if min(fresh) >= 1 else "partly filled"
+    always = encoded.get("seconds_always", 0.0) * encoded["pool_size"] / _items(encoded)
     return CostLedger(
-        final_title(experiment), strategy, experiment.final.learner if experiment.final else "",
-        labels, len(runs), seconds, examples, fresh,
+        experiment.final_title, strategy, experiment.final.learner if experiment.final else "",
+        labels, len(runs), seconds, examples, cache, always,
     )  # fmt: skip
+
+
+def _book_encoding(
+    seconds: dict[str, float], examples: dict[str, float], encoded: dict[str, Any], count: int
+) -> None:
+    """Add what encoding took: of test items only scores need features, and they need no views."""
+    share = encoded["pool_size"] / _items(encoded)
+    views = encoded.get("seconds_views", 0.0)
+    own = share if encoded["redrawn"] else 1.0  # with a split of its own, views are of the pool
+    alone = encoded["seconds"] - views
+    if max(_fresh(encoded), *encoded.get("fresh_views", ()), 0.0) <= 0.0:  # reading is not encoding
+        alone, views = encoded.get("seconds_always", 0.0), 0.0
+    seconds["encode"] += alone * share + views * own
+    seconds["evaluate"] += alone * (1.0 - share) + views * (1.0 - own)
+    more = count * sum(encoded.get("fresh_views", ()))
+    examples["encode"] += encoded["pool_size"] * (_fresh(encoded) + more)
+    examples["evaluate"] += encoded["test_size"] * (
+        _fresh(encoded) + (more if encoded["redrawn"] else 0.0)
+    )
+
+
+def _fresh(encoded: dict[str, Any]) -> float:
+    """Return the share of the items that had to be encoded; older studies know all or nothing."""
+    return float(encoded.get("fresh", 0.0 if encoded["from_cache"] else 1.0))
 
 
 def _items(encoded: dict[str, Any]) -> float:

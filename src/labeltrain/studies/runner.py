@@ -140,7 +140,7 @@ def run_study(
 
 def _refuse_other_study(workspace: Workspace, spec: StudySpec) -> None:
     held = workspace.first().body
-    if held["key"] == spec.key:
+    if held["key"] == spec.key or _means(held["spec"], spec):
         return
     differing = sorted(_differences(held["spec"], spec.as_json()))
     raise BadInput(
@@ -148,6 +148,14 @@ def _refuse_other_study(workspace: Workspace, spec: StudySpec) -> None:
         "choose another --workspace, run with the same options, or delete the directory"
         + ("" if _any_round(workspace) else ": no round of it is done"),
     )
+
+
+def _means(held: Mapping[str, Any], spec: StudySpec) -> bool:
+    """Tell whether a spec of an earlier version, which lacks newer keys, says the same."""
+    try:
+        return StudySpec.model_validate(held).key == spec.key
+    except ValueError:
+        return False
 
 
 def _any_round(workspace: Workspace) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -103,8 +104,8 @@ class FinalSpec(_Strict):
     @field_validator("at", mode="before")
     @classmethod
     def _at(cls, value: Any) -> Any:
-        if isinstance(value, int) and not isinstance(value, bool):
-            return (value,)
+        if isinstance(value, Integral) and not isinstance(value, bool):
+            return (int(value),)
         if isinstance(value, str):
             return tuple(int(v) if v.strip().isdigit() else v for v in value.split(","))
         return value
@@ -228,6 +229,11 @@ class ExperimentSpec(_Strict):
         return self.name or (path.stem if path.suffix else path.name) or self.dataset
 
     @property
+    def final_title(self) -> str:
+        """The name of its expensive learner in the report."""
+        return f"{self.title}, final {self.final.learner if self.final else ''}"
+
+    @property
     def seed_size(self) -> int:
         """Size of the seed set."""
         return self.batch if self.seed_set.size is None else self.seed_set.size
@@ -304,6 +310,13 @@ def parse_spec(values: Mapping[str, Any]) -> StudySpec:
         spec = spec.model_copy(update={"title": f"Label savings on {', '.join(titles)}"})
     if len(set(titles)) != len(titles):
         raise BadInput(f"two experiments are called {titles!r}", "give each its own name:")
+    for experiment in spec.experiments:
+        if experiment.final is not None and experiment.final_title in titles:
+            raise BadInput(
+                f"an experiment is called {experiment.final_title!r}, as the final learner of "
+                f"{experiment.title!r} is in the report",
+                "give it another name:",
+            )
     return spec
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -65,6 +65,9 @@ class SemiLearner(Learner):
         Share of the features that a strong view is without, encoded or not.
     noise : float
         Deviation of the noise that a strong view has, in deviations of the features.
+    mix : float
+        Largest share, at most 0.5, of another unlabelled item in a strong view (mixup); the target
+        stays that of the item.
     alignment : {"auto", "none", "uniform", "labels"}
         The distribution that the predicted classes of unlabelled items are aligned with; "auto" is
         the method's own: "uniform" for SoftMatch, "none" for the others.
@@ -101,6 +104,7 @@ class SemiLearner(Learner):
         average: float = 0.98,
         drop: float = 0.5,
         noise: float = 0.0,
+        mix: float = 0.0,
         alignment: str = "auto",
         class_weight: str = "none",
         device: str = "auto",
@@ -111,10 +115,12 @@ class SemiLearner(Learner):
         check_whole(name, steps=steps, batch=batch, ratio=ratio)
         check_whole(name, 0, width=width)
         check_positive(name, learning_rate=learning_rate)
-        check_share(name, drop=drop, average=average)
+        check_share(name, drop=drop, average=average, mix=mix)
         check_not_negative(name, weight_decay=weight_decay, weight=weight, noise=noise)
         if drop > 0.99 or average >= 1.0:
             raise BadInput(f"{name}: drop={drop!r}, average={average!r}", "give at most 0.99")
+        if mix > 0.5:
+            raise BadInput(f"{name}: mix={mix!r}", "give at most 0.5: the item is the larger part")
         check_choice(name, ("auto", "none", "uniform", "labels"), alignment=alignment)
         check_choice(name, ("none", "balanced"), class_weight=class_weight)
         check_device(name, device)
@@ -128,7 +134,7 @@ class SemiLearner(Learner):
             weight=weight,
             average=average,
         )
-        self.drop, self.noise = drop, noise
+        self.strength = Strength(drop, noise, mix)
         self.alignment = self.weighting.alignment if alignment == "auto" else alignment
         self.class_weight = class_weight
         self.device = device
@@ -139,6 +145,12 @@ class SemiLearner(Learner):
     ) -> Model:
         """Return a model of labelled and unlabelled items; `previous` is not used."""
         started = time.perf_counter()
+        wrong = np.flatnonzero(~np.isfinite(training.features).all(axis=1))
+        if len(wrong):
+            raise BadInput(
+                f"the features of item {wrong[0]} ({len(wrong)} in all) are NaN or infinite",
+                "leave these items out, or mend their features",
+            )
         if len(np.unique(training.labels)) < 2:
             return PriorModel(training.prior(), training.features.shape[1])
         model, report = self._train(training, rng)
@@ -156,9 +168,10 @@ class SemiLearner(Learner):
         code = np.cumsum(seen) - 1  # class -> column
         labels = torch.from_numpy(code[training.labels].astype(np.int64)).to(device)
         mean, deviation = _moments(training)
-        with torch_threads(torch), torch.random.fork_rng(devices=[]):
+        gpus = list(range(torch.cuda.device_count())) if device != "cpu" else []
+        with torch_threads(torch), torch.random.fork_rng(devices=gpus):
             torch.manual_seed(int(rng.integers(2**62)))
-            source = FeatureSource(training, mean, deviation, device, self.drop, self.noise, rng)
+            source = FeatureSource(training, mean, deviation, device, self.strength, rng)
             network = _network(training.features.shape[1], self.width, int(seen.sum())).to(device)
             best, report = train(
                 network,
@@ -182,6 +195,15 @@ class SemiLearner(Learner):
         return SemiModel(arrays, facts), report
 
 
+@dataclass(frozen=True)
+class Strength:
+    """How a strong view of features differs from the item; see :class:`SemiLearner`."""
+
+    drop: float = 0.5
+    noise: float = 0.0
+    mix: float = 0.0
+
+
 class FeatureSource:
     """Views of the items of a pool, standardised: encoded ones where there are, else made here."""
 
@@ -191,8 +213,7 @@ class FeatureSource:
         mean: np.ndarray,
         deviation: np.ndarray,
         device: str,
-        drop: float,
-        noise: float,
+        strength: Strength,
         rng: np.random.Generator,
     ) -> None:
         import torch
@@ -201,7 +222,7 @@ class FeatureSource:
         self._training = training
         self._mean, self._deviation = mean, deviation
         self._device = device
-        self._drop, self._noise, self._rng = drop, noise, rng
+        self._strength, self._rng = strength, rng
         self.own, self.others = training.labelled, training.unlabelled
         self._labelled = self._ready(training.features[self.own])
         self._unlabelled = self._ready(training.features[self.others])
@@ -225,16 +246,20 @@ class FeatureSource:
             views = self._ready(self._training.strong(self.others[rows], self._rng))
         else:
             views = self._unlabelled[torch.from_numpy(rows).to(self._device)]
-        if self._noise:
-            views = views + self._noise * torch.randn_like(views)
-        return self._dropped(views) if self._drop else views
+        if self._strength.mix:
+            share = self._strength.mix * self._rng.random((len(views), 1), dtype=np.float32)
+            others = torch.from_numpy(self._rng.permutation(len(views))).to(self._device)
+            views = views.lerp(views[others], torch.from_numpy(share).to(self._device))
+        if self._strength.noise:
+            views = views + self._strength.noise * torch.randn_like(views)
+        return self._dropped(views) if self._strength.drop else views
 
     def _dropped(self, views: Any) -> Any:
         """Return views without a share of their features, the others scaled up."""
         if self._device != "cpu":
-            return self._torch.nn.functional.dropout(views, self._drop)
+            return self._torch.nn.functional.dropout(views, self._strength.drop)
         # Bytes are much cheaper to draw than torch's Bernoulli variables.
-        least = max(1, round(256 * self._drop))
+        least = max(1, round(256 * self._strength.drop))
         drawn = np.frombuffer(self._rng.bytes(views.numel()), dtype=np.uint8)
         kept = (drawn >= least).astype(np.float32) * np.float32(256.0 / (256.0 - least))
         return views * self._torch.from_numpy(kept.reshape(views.shape))

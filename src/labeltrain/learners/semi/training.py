@@ -231,6 +231,7 @@ def train(
     if settings.alignment is not None:
         mean = torch.full((classes,), 1.0 / classes, device=device)
     state = _State(network, average, optimiser, weighting, mean)
+    begun = copy.deepcopy(network.state_dict())
     state.cooled = (0, settings.steps - 1) if guess is None else None
     report = Report()
     own = list(batches(len(labels), settings.batch, settings.steps, rng))
@@ -268,7 +269,10 @@ def train(
             report.rollbacks += 1
             state.restore(held)
             if report.rollbacks >= CHANCES:
-                report.stopped = at
+                report.stopped = at if _is_sound(state, source, labels, own[0]) else 0
+                if not report.stopped:
+                    network.load_state_dict(begun)
+                    average.load_state_dict(begun)
                 break
             step, slower = at, slower * 0.5
     except BaseException:
@@ -288,6 +292,17 @@ def train(
     last = state.used[-max(1, settings.steps // 10) :]
     report.used = float(np.mean(last)) if last else 0.0
     return (average if settings.average > 0.0 else network.eval()), report
+
+
+def _is_sound(state: _State, source: Source, labels: Any, rows: np.ndarray) -> bool:
+    """Tell whether the averaged network does not do worse than knowing nothing, by far."""
+    import torch
+
+    with torch.no_grad():
+        logits = state.average(source.labelled(rows)).float()
+        chosen = labels[torch.from_numpy(rows).to(labels.device)]
+        loss = float(torch.nn.functional.cross_entropy(logits, chosen))
+    return loss <= 3.0 * math.log(max(logits.shape[1], 2)) + 3.0
 
 
 def _last(state: _State, settings: Settings) -> int:
