@@ -35,10 +35,28 @@ def new(
     encoding: Annotated[str | None, typer.Option()] = None,
     encoder: Annotated[str, typer.Option(help="labeltrain list encoders.")] = "auto",
     learner: Annotated[str, typer.Option(help="labeltrain list learners.")] = "linear",
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="A parameter of the learner, key=value: --set steps=200; of the encoder: "
+            "--set encoder.max_length=64.",
+        ),
+    ] = None,
     strategy: Annotated[
         str,
-        typer.Option(help="labeltrain list strategies; auto: uherding, margin above 20,000 items."),
+        typer.Option(
+            help="labeltrain list strategies; auto: uherding, margin above 20,000 items and for "
+            "networks."
+        ),
     ] = "auto",
+    views: Annotated[
+        int,
+        typer.Option(
+            help="Augmented views of each text or image, encoded once, for semi-supervised "
+            "learners; 0: they make views of the features."
+        ),
+    ] = 0,
     audit: Annotated[
         float, typer.Option(help="Share of the questions that measures and never trains.")
     ] = 0.1,
@@ -48,7 +66,10 @@ def new(
     from labeltrain.cli.output import Bar
     from labeltrain.projects import Project
     from labeltrain.projects.words import many
+    from labeltrain.studies.overrides import overridden
 
+    given = overridden({}, set_ or (), {})
+    encoder_options = given.pop("encoder", {})
     options: dict[str, Any] = {
         "text_column": text_column,
         "label_column": label_column,
@@ -71,8 +92,11 @@ def new(
             data,
             classes=_names(classes),
             encoder=encoder,
+            encoder_options=encoder_options,
             learner=learner,
+            learner_options=given,
             strategy=strategy,
+            views=views,
             audit_share=audit,
             seed=seed,
             progress=progress,

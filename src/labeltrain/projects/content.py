@@ -12,6 +12,7 @@ import numpy as np
 
 from labeltrain import data, encoders
 from labeltrain.data import Dataset
+from labeltrain.encoders.augment import Strength, encoded_views
 from labeltrain.encoders.base import check_modality
 from labeltrain.encoders.registry import fitting
 from labeltrain.errors import BadInput, LabelTrainError, StoreDamaged
@@ -64,7 +65,8 @@ def load_features(
     Returns
     -------
     arrays : dict of str to ndarray
-        ``features``, float32 (n, d), and what the encoder learned from the items, if it does.
+        ``features``, float32 (n, d); what the encoder learned from the items, if it does; ``weak``
+        and ``strong`` views, float32 (count, n, d), if the project has some.
     events : list of Event
 
     Raises
@@ -172,15 +174,26 @@ def encode(
     encoder = encoders.make(spec["encoder"], **spec["encoder_options"])
     check_modality(encoder, dataset, fitting(dataset.modality))
     started = time.perf_counter()
+    own = np.setdiff1d(np.arange(len(dataset)), np.asarray(audit, dtype=np.int64))
     if encoder.learns:
-        own = np.setdiff1d(np.arange(len(dataset)), np.asarray(audit, dtype=np.int64))
         encoder = encoder.fitted(data.take(dataset.items, own))
     learning = time.perf_counter() - started
     made = encoders.features(dataset, encoder, progress=progress)
     learned = {LEARNED + name: array for name, array in encoder.state().items()}
     arrays = {"features": np.ascontiguousarray(made.array, dtype=np.float32), **learned}
+    seconds = learning + made.seconds
+    strengths: tuple[Strength, ...] = ("weak", "strong") if spec.get("views") else ()
+    for strength in strengths:
+        found = encoded_views(
+            dataset, encoder, strength, spec["views"], spec["seed"], positions=own,
+            progress=progress,
+        )  # fmt: skip
+        shape = (spec["views"], len(dataset), found.array.shape[2])
+        arrays[strength] = np.zeros(shape, dtype=np.float32)  # audit items have none
+        arrays[strength][:, own] = found.array
+        seconds += found.seconds
     name = array_files.save(folder, arrays, {"key": made.key})
-    body = {"arrays": name, "key": made.key, "seconds": learning + made.seconds}
+    body = {"arrays": name, "key": made.key, "seconds": seconds}
     return arrays, Event("", "encoded", body)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from labeltrain import data, encoders
 from labeltrain.data import Dataset
 from labeltrain.data.checks import check_ids
+from labeltrain.encoders.augment import refuse_no_views
 from labeltrain.encoders.base import check_modality
 from labeltrain.encoders.registry import fitting
 from labeltrain.errors import BadInput, MissingNeed, StoreDamaged, nearest
@@ -45,6 +46,7 @@ def found(
     learner: str,
     learner_options: Mapping[str, Any],
     strategy: str,
+    views: int,
     audit_share: float,
     seed: int,
     progress: Any,
@@ -58,6 +60,10 @@ def found(
     _refuse_taken(folder)
     audit.check_share(audit_share)
     trained_by = learners.make(learner, learner_options)
+    if isinstance(views, bool) or not isinstance(views, int) or views < 0:
+        raise BadInput(
+            f"views={views!r} is no number of views", "give 0, or 2 for two of each kind"
+        )
     if strategy != "auto":
         _refuse_unmet(strategy, trained_by)
     if isinstance(source, Dataset):
@@ -96,6 +102,9 @@ def found(
         "data": origin,
         "data_options": data_options,
     }
+    if views:
+        refuse_no_views(dataset)
+        spec["views"] = views
     if trained_by.reads == "items":
         spec["threads"] = available_threads()  # for good: the last bits of a fit depend on it
     arrays = folder / "arrays"

@@ -62,6 +62,7 @@ class Project(OpenProject):
         learner: str = "linear",
         learner_options: Mapping[str, Any] | None = None,
         strategy: str = "auto",
+        views: int = 0,
         audit_share: float = 0.1,
         seed: int = 0,
         progress: Any = None,
@@ -81,7 +82,11 @@ class Project(OpenProject):
             May be left out when `source` holds labels; more can be added later.
         encoder, learner : str
         strategy : str
-            "auto": `uherding`, or `margin` above 20,000 items.
+            "auto": `uherding`, or `margin` above 20,000 items and for networks.
+        views : int
+            Augmented weak views of each text or image, and as many strong ones, that are encoded
+            once, for semi-supervised learners, the project's own or a final one. 0: they make views
+            of the features.
         audit_share : float
             Share of the questions that measures and never trains; 0 to 0.9.
         seed : int
@@ -105,6 +110,7 @@ class Project(OpenProject):
                 learner=learner,
                 learner_options=learner_options or {},
                 strategy=strategy,
+                views=views,
                 audit_share=audit_share,
                 seed=seed,
                 progress=progress,

@@ -97,6 +97,10 @@ class OpenProject:
         start = len(LEARNED)
         return {k[start:]: v for k, v in self._arrays().items() if k.startswith(LEARNED)}
 
+    def views(self, strength: str) -> np.ndarray | None:
+        """Return the encoded views of the items, float32 (count, n, d); None if it has none."""
+        return self._arrays().get(strength)
+
     def _arrays(self) -> dict[str, np.ndarray]:
         if self._encoded is None:
             if self.state.encoded is None:

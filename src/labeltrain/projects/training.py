@@ -10,6 +10,7 @@ import numpy as np
 
 from labeltrain.kernels.threads import limited_threads
 from labeltrain.learners import Learner, Model, Training
+from labeltrain.learners.base import drawn
 from labeltrain.loop.out_of_fold import out_of_fold
 from labeltrain.metrics import fit_temperature
 from labeltrain.needs import Need
@@ -50,6 +51,8 @@ def training_set(project: OpenProject, learner: Learner | None = None, name: str
         rounds=np.array([state.first_round[p] for p in positions.tolist()], dtype=np.int64),
         usable=usable,
         items=project.inputs("items") if learner.reads == "items" else None,
+        weak=drawn(project.views("weak")) if learner.uses_views else None,
+        strong=drawn(project.views("strong")) if learner.uses_views else None,
         names=tuple(state.classes),
         modality=project.spec["modality"],
         checkpoint=_checkpoint(project.folder, name),
