@@ -52,9 +52,10 @@ class Settings:
     warmup : float
         Share of the steps over which the rate rises from 0.
     weight : float
-        Of the loss of unlabelled items.
+        Of the loss of unlabelled items; 0: labels only.
     average : float
-        Decay of the average of the weights that is returned; 0 returns the last weights.
+        Decay of the average of the weights that is returned; 0 returns the last weights (a teacher
+        then follows with 0.99).
     alignment : ndarray of float, shape (C,), or None
         Distribution of classes that predictions are aligned with (ReMixMatch).
     clip : float
@@ -201,7 +202,7 @@ def train(
     guess : callable, optional
         From the averaged network to its predictions of a fixed sample of items, int64 (s,). When
         two snapshots in a row change at most 0.5 % of them, the rate falls over the next quarter
-        of the steps so far, and the training ends: no label is spent on stopping. By default it
+        of the steps so far, at least a tenth of the plan, and the training ends: no label is spent on stopping. By default it
         ends after `settings.steps`, which is then also the limit.
     checkpoint : Checkpoint, optional
         Where the state is kept for a later call with the same arguments, which goes on from there
