@@ -202,8 +202,8 @@ def train(
     guess : callable, optional
         From the averaged network to its predictions of a fixed sample of items, int64 (s,). When
         two snapshots in a row change at most 0.5 % of them, the rate falls over the next quarter
-        of the steps so far, at least a tenth of the plan, and the training ends: no label is spent on stopping. By default it
-        ends after `settings.steps`, which is then also the limit.
+        of the steps so far, at least a tenth of the plan, and the training ends: no label is spent
+        on stopping. By default it ends after `settings.steps`, which is then also the limit.
     checkpoint : Checkpoint, optional
         Where the state is kept for a later call with the same arguments, which goes on from there
         to the same result.
