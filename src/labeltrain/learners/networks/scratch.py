@@ -31,7 +31,8 @@ class SmallCNN(NetworkLearner):
     Notes
     -----
     Labelled images are shifted at random at every step; with a method, unlabelled ones get
-    RandAugment and Cutout. Group normalisation needs no batch statistics.
+    RandAugment and Cutout. Group normalisation needs no batch statistics. The learning rate rises over
+    the first tenth of the steps.
     """
 
     name: ClassVar[str] = "cnn"
@@ -106,6 +107,10 @@ class SmallTransformer(NetworkLearner):
         As of :class:`~labeltrain.learners.networks.finetune.FineTune`.
     alignment, class_weight, stop, dtype, device
         Likewise.
+
+    Notes
+    -----
+    The learning rate rises over the first tenth of the steps.
     """
 
     name: ClassVar[str] = "transformer"
