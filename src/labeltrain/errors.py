@@ -96,7 +96,8 @@ def refuse_unknown_parameters(owner: str, given: Iterable[str], known: Iterable[
             close = nearest(key, names)
             raise BadInput(
                 f"{owner} has no parameter {key!r}",
-                f"did you mean {close!r}?" if close else f"known: {', '.join(names) or 'none'}",
+                f"{f'did you mean {close!r}? ' if close else ''}known: "
+                f"{', '.join(names) or 'none'}",
             )
 
 

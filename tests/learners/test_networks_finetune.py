@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -270,6 +271,31 @@ def test_activations_are_made_once_for_all_rounds(
     second = learner.fit(training_of(items, truth, 40), np.random.default_rng(1))
     second.predict_proba(items)
     assert sum(n for n in made if n > 1) == 0  # at most the longest, to know its size
+
+
+@pytest.mark.parametrize("method", ["none", "flexmatch"])
+def test_a_later_training_says_what_it_would_have_cost_alone(
+    method: str, bert: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items, truth = coloured_texts(100)
+    whole = Shelf._below
+
+    def slow(self: Shelf, rows: Any) -> Any:
+        time.sleep(0.3 if len(rows) > 1 else 0.0)
+        return whole(self, rows)
+
+    monkeypatch.setattr(Shelf, "_below", slow)
+    learner = learner_of(bert, "last", method=method)
+    costs = [
+        learner.fit(training_of(items, truth, n), np.random.default_rng(0)).cost for n in (20, 40)
+    ]
+    calls = 1 if method == "none" else 5  # all items; two views of two blocks
+    assert costs[0].prepared == 0.0
+    assert costs[0].seconds > 0.3 * calls
+    assert 0.3 * calls < costs[1].prepared < costs[0].seconds
+    others, _ = coloured_texts(100, seed=5)
+    fresh = learner.fit(training_of(others, truth, 20), np.random.default_rng(0)).cost
+    assert fresh.prepared == 0.0
 
 
 @pytest.mark.parametrize("mode", list(MODES))

@@ -131,3 +131,48 @@ def test_a_network_in_a_project_needs_no_strategy_named(tmp_path: Path, source: 
     with begin(tmp_path / "p", source, **more) as project:
         assert project.spec["strategy"] == "margin"
         assert len(project.next(2)) == 2
+
+
+def test_what_cannot_be_trained_is_not_announced(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    with begin(tmp_path / "p", source):
+        pass
+    words = ["project", "save-model", str(tmp_path / "p"), "--out", str(tmp_path / "m.npz")]
+    for more, said in (
+        (["--final", "finetun"], "did you mean 'finetune'"),
+        (["--final", "cnn"], "reads image, not text"),
+        (["--final", "finetune", "--set", "method=meanteacher"], "mean-teacher"),
+        (["--final", "mean-teacher", "--set", "stepz=3"], "known: "),
+    ):
+        monkeypatch.setattr(sys, "argv", ["labeltrain", *words, *more])
+        with pytest.raises(SystemExit) as end:
+            main()
+        error = capsys.readouterr().err
+        assert end.value.code == 2
+        assert said in error
+        assert " ..." not in error  # "finetune on 40 labels ..."
+
+
+def test_a_file_that_is_no_model_is_said_to_be_none(source: Path) -> None:
+    with pytest.raises(BadInput, match=r"t\.csv is not a model of labeltrain: it is no \.npz file"):
+        load_model(source)
+
+
+def test_predict_says_what_its_confidence_rests_on(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    with begin(tmp_path / "p", source, learner="linear", learner_options={}) as project:
+        project.model().save(tmp_path / "m.npz")
+    words = ["labeltrain", "project", "predict", str(tmp_path / "p"), "--out"]
+    for more in (
+        [str(tmp_path / "a.csv")],
+        [str(tmp_path / "b.csv"), "--model", tmp_path / "m.npz"],
+    ):
+        monkeypatch.setattr(sys, "argv", [*words, *map(str, more)])
+        with pytest.raises(SystemExit):
+            main()
+        assert "confidence: calibrated on out-of-fold predictions of 40 labels" in (
+            capsys.readouterr().out
+        )
+    assert (tmp_path / "a.csv").read_text() == (tmp_path / "b.csv").read_text()

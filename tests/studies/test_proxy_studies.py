@@ -258,6 +258,40 @@ TEXTS: dict[str, Any] = {
 }  # fmt: skip
 
 
+def test_a_ratio_divides_by_what_the_last_training_takes_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, fits = Perceptron.fit, [0]
+
+    def shared(self: Any, *rest: Any) -> Any:
+        model = own(self, *rest)
+        model.cost = Cost(model.cost.examples, 2.0, 8.0 if fits[0] else 0.0)
+        fits[0] += 1
+        return model
+
+    monkeypatch.setattr(Perceptron, "fit", shared)
+    results = labeltrain.run(
+        **{**SMALL, "seeds": 1, "strategies": "random"},
+        final={**MLP, "at": [20, 30]},
+        workspace=tmp_path / "w",
+    )
+    (ledger,) = results.costs
+    assert ledger.seconds["final"] == pytest.approx(10.0)  # the one at 20 would not be paid
+    assert ledger.training_alone == pytest.approx(10.0)
+    paid = sum(ledger.seconds[step] for step in ("encode", "proxy", "select", "final"))
+    assert ledger.ratio == pytest.approx(paid / 10.0)
+    assert "(10.0 s)" in cost_sentence(ledger)
+    fits[0] = 0
+    (ledger,) = labeltrain.run(
+        **{**SMALL, "seeds": 1, "strategies": "random"},
+        final={**MLP, "at": [20, 30], "refresh": True},
+        workspace=tmp_path / "v",
+    ).costs
+    assert ledger.seconds["final"] == pytest.approx(2.0)  # the one at 20 had prepared it
+    assert ledger.seconds["refresh"] == pytest.approx(2.0, abs=0.5)
+    assert ledger.training_alone == pytest.approx(10.0)
+
+
 def test_a_cache_that_is_empty_filled_or_partly_filled_is_told_apart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,8 +29,11 @@ def listing(
     if json_:
         as_json(rows)
     else:
-        few = ("name", "summary", "needs", "sequential")  # --json has the rest
-        as_table(rows, few if what is What.strategies else None)
+        few = {  # --json has the rest: parameters of learners, say
+            What.strategies: ("name", "summary", "needs", "sequential"),
+            What.learners: ("name", "summary", "continues", "gives", "kinds", "reads"),
+        }
+        as_table(rows, few.get(what))
 
 
 def _rows(what: What) -> list[dict[str, Any]]:

@@ -104,6 +104,9 @@ def new(
         )
     with project:
         state = project.status()
+        unused = views > 0 and not project.learner().uses_views
+    if unused:
+        typer.echo(f"{learner} uses no views: they wait for save-model --final", err=True)
     labels = f", {state['labels']} of them labelled already" if state["labels"] else ""
     typer.echo(
         f"{folder}: {many(state['items'], 'item')}{labels}; classes: {_listed(state['classes'])}"
@@ -340,15 +343,17 @@ def predict(
     ] = None,
 ) -> None:
     """Write a label and a calibrated confidence for every item."""
-    from labeltrain.projects import Project
+    from labeltrain.projects import Project, load_model
     from labeltrain.projects.files import check_writable, write_rows
     from labeltrain.projects.words import many
 
     check_writable(out)
     with Project.open(folder, read_only=True) as project:
-        rows = project.predict(model)
+        saved = project.model() if model is None else load_model(model)
+        rows = project.predict(saved)
+        known = len(project.state.audited())
     write_rows(out, rows, list(rows[0]))
-    typer.echo(f"{out}: {many(len(rows), 'item')}")
+    typer.echo(f"{out}: {many(len(rows), 'item')}; confidence: {_calibration(saved.facts, known)}")
 
 
 @app.command()
@@ -406,6 +411,7 @@ def save_model(
     from labeltrain.errors import BadInput
     from labeltrain.projects import Project
     from labeltrain.projects.files import check_place
+    from labeltrain.projects.saving import checked
     from labeltrain.projects.words import many
     from labeltrain.studies.overrides import overridden
 
@@ -421,6 +427,7 @@ def save_model(
         if final is None:
             saved = project.model()
         else:
+            checked(project, final, options)
             labels = many(len(project.state.training()[0]), "label")
             typer.echo(f"{final} on {labels} ...", err=True)
             saved = project.final(final, options)
@@ -453,12 +460,19 @@ def _print_final(facts: dict[str, Any], known: int) -> None:
             f"accuracy: {_interval(audit)}, on {known} random audit labels; "
             f"of {own['learner']}, the project's own: {_interval(own)}"
         )
-    basis = {
-        "audit": "calibrated on the audit labels",
-        "out of fold": "calibrated on out-of-fold predictions",
-        None: f"not calibrated: {known} of {FIRST} audit labels",
-    }
-    typer.echo(f"confidence: {basis[facts['calibrated_on']]}")
+    typer.echo(f"confidence: {_calibration(facts, known)}")
+
+
+def _calibration(facts: dict[str, Any], known: int) -> str:
+    """Say what the confidence of a model rests on."""
+    from labeltrain.loop.audit import FIRST
+
+    if facts.get("calibrated_on") == "audit":
+        return "calibrated on the audit labels"
+    if facts.get("calibrated_on") == "out of fold":
+        labels = facts.get("training_labels", "few")
+        return f"calibrated on out-of-fold predictions of {labels} labels"
+    return f"not calibrated: {known} of {FIRST} audit labels"
 
 
 def _interval(found: dict[str, Any]) -> str:

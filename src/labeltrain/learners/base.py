@@ -16,10 +16,21 @@ from labeltrain.needs import Need
 
 @dataclass(frozen=True)
 class Cost:
-    """What a fit cost: examples processed (forward and backward passes) and seconds."""
+    """What a fit cost.
+
+    Attributes
+    ----------
+    examples : int
+        Processed, forward and backward.
+    seconds : float
+    prepared : float
+        Seconds that earlier fits of the same items had spent already on what this one used too:
+        alone it would have taken them.
+    """
 
     examples: int
     seconds: float
+    prepared: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -160,6 +160,10 @@ def describe() -> list[dict[str, Any]]:
             "gives": sorted(cls.gives),
             "kinds": sorted(cls.kinds),
             "reads": cls.reads,
+            "options": {
+                key: None if parameter.default is parameter.empty else parameter.default
+                for key, parameter in inspect.signature(cls).parameters.items()
+            },
         }
         for name, cls in sorted(_LEARNERS.items())
     ]

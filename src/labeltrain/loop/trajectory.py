@@ -454,6 +454,7 @@ class Trajectory:
                 "encode": encoded - evaluated,
                 "train": time.perf_counter() - encoded,
             },
+            "prepared": model.cost.prepared,
             "examples": model.cost.examples,
             "predicted": {"evaluate": evaluator.size},
         }

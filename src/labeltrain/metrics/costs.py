@@ -34,6 +34,9 @@ class CostLedger:
         The cache of features, before. What came from it took no seconds.
     always : float
         Seconds, of those of ``encode``, spent on what is never cached.
+    alone : float, optional
+        Seconds of the last training had there been none before it, whose tokens and activations it
+        used; those of ``final`` if not given.
 
     Examples
     --------
@@ -52,18 +55,23 @@ class CostLedger:
     examples: Mapping[str, float]
     cache: str = "empty"
     always: float = 0.0
+    alone: float | None = None
 
     @property
     def ratio(self) -> float:
         """Seconds of everything over seconds of the last training alone; NaN if that took none."""
-        return _ratio(self.seconds)
+        return self._ratio(self.seconds)
 
     @property
     def ratio_from_cache(self) -> float:
         """The same when all features that can be cached are there already."""
-        return _ratio({**self.seconds, "encode": self.always})
+        return self._ratio({**self.seconds, "encode": self.always})
 
+    @property
+    def training_alone(self) -> float:
+        """Seconds of the last training alone: what the ratios divide by."""
+        return self.seconds.get("final", 0.0) if self.alone is None else self.alone
 
-def _ratio(seconds: Mapping[str, float]) -> float:
-    alone = seconds.get("final", 0.0)
-    return sum(seconds.get(step, 0.0) for step in PAID) / alone if alone > 0 else float("nan")
+    def _ratio(self, seconds: Mapping[str, float]) -> float:
+        alone = self.training_alone
+        return sum(seconds.get(step, 0.0) for step in PAID) / alone if alone > 0 else float("nan")

@@ -167,6 +167,11 @@ def load_model(path: str | Path) -> SavedModel:
         content = path.read_bytes()
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}", "check the path") from error
+    if not zipfile.is_zipfile(path):
+        raise BadInput(
+            f"{path} is not a model of labeltrain: it is no .npz file",
+            "give a file of: labeltrain project save-model DIR --out FILE",
+        )
     try:
         arrays, held = array_files.from_bytes(content)
         if held["format"] != FORMAT:

@@ -44,7 +44,7 @@ def final_model(
     project: OpenProject, name: str, options: Mapping[str, Any] | None = None
 ) -> SavedModel:
     """Train another learner on the labels in force; see :meth:`labeltrain.Project.final`."""
-    learner, about = _checked(project, name, options or {})
+    learner, about = checked(project, name, options or {})
     trains_on = len(set(project.state.training()[1]))
     if trains_on < 2:
         raise BadInput(
@@ -72,7 +72,7 @@ def final_model(
     return _saved(project, learner, model, basis, {**about, **more}, found)
 
 
-def _checked(
+def checked(
     project: OpenProject, name: str, options: Mapping[str, Any]
 ) -> tuple[Learner, dict[str, Any]]:
     """Return the learner, and its name and options as JSON; refuse what cannot work at once."""

@@ -107,7 +107,7 @@ def cost_sentence(ledger: CostLedger) -> str:
     )
     return (
         f"{ledger.strategy}: {ledger.ratio:.2f} times the cost of training {ledger.learner} alone "
-        f"on {ledger.labels} labels ({seconds_text(ledger.seconds['final'])}){features}: {steps} "
+        f"on {ledger.labels} labels ({seconds_text(ledger.training_alone)}){features}: {steps} "
         f"on top"
     )
 

@@ -132,6 +132,7 @@ def ledger(
     runs = [run for run in runs if run.finals[-1].body["labels"] == labels]
     seconds: dict[str, float] = dict.fromkeys(BOOKED, 0.0)
     examples: dict[str, float] = dict.fromkeys(BOOKED, 0.0)
+    alone = 0.0
     for run in runs:
         end = run.finals[-1].body
         for event in run.scored:
@@ -150,6 +151,10 @@ def ledger(
                 seconds["proxy"] += spent["train"]
                 examples["refresh"] += event.body["examples"] + _items(encoded)
         seconds["final"] += end["seconds"]["final"]
+        alone += end["seconds"]["final"] + _prepared(end)
+        # What earlier trainings had made already, of this or another strategy, is paid once.
+        counted = [event.body for event in run.finals[:-1] if event.body["features"] is not None]
+        seconds["refresh" if counted else "final"] += _prepared(counted[0] if counted else end)
         seconds["evaluate"] += end["seconds"]["evaluate"]
         examples["final"] += end["examples"]
         examples["evaluate"] += sum(end.get("predicted", {}).values())
@@ -161,8 +166,13 @@ def ledger(
     always = encoded.get("seconds_always", 0.0) * encoded["pool_size"] / _items(encoded)
     return CostLedger(
         experiment.final_title, strategy, experiment.final.learner if experiment.final else "",
-        labels, len(runs), seconds, examples, cache, always,
+        labels, len(runs), seconds, examples, cache, always, alone / len(runs),
     )  # fmt: skip
+
+
+def _prepared(final: dict[str, Any]) -> float:
+    """Return the seconds that earlier trainings had spent on what a training used."""
+    return float(final.get("prepared", 0.0))
 
 
 def _book_encoding(

@@ -78,14 +78,14 @@ class NetworkLearner(Learner):
             )
         if len(np.unique(training.labels)) < 2:
             return PriorModel(training.prior(), training.features.shape[1])
-        model, examples, before = self._train(training, rng)
-        model.cost = Cost(examples, before + time.perf_counter() - started)
+        model, examples, before, prepared = self._train(training, rng)
+        model.cost = Cost(examples, before + time.perf_counter() - started, prepared)
         return model
 
     def _train(
         self, training: Training, rng: np.random.Generator
-    ) -> tuple[NetworkModel, int, float]:
-        """Return the model, the examples it cost, and the seconds of processes before this."""
+    ) -> tuple[NetworkModel, int, float, float]:
+        """Return the model, the examples it cost, the seconds of processes before, and of fits."""
         try:
             import torch
         except ImportError as error:
@@ -96,6 +96,7 @@ class NetworkLearner(Learner):
         gpus = list(range(torch.cuda.device_count())) if device != "cpu" else []
         with torch_threads(torch), torch.random.fork_rng(devices=gpus):
             shelf = self._shelf_of(training, torch, device)
+            prepared = shelf.seconds(training.items)
             checkpoint = self._checkpoint(training, shelf, begun)
             torch.manual_seed(int(rng.integers(2**62)))
             states = shelf.states(training.items, 1 + options.copies * options.learns_unlabelled)
@@ -125,7 +126,7 @@ class NetworkLearner(Learner):
             checkpoint.delete()
         arrays = {PREFIX + k: v for k, v in trained_arrays(best.trained, changed).items()}
         model = self._model(training, shelf, best.eval(), arrays, seen, report)
-        return model, examples + report.examples, report.before
+        return model, examples + report.examples, report.before, prepared
 
     # -- before the training -------------------------------------------------------------------
 

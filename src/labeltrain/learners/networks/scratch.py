@@ -31,8 +31,8 @@ class SmallCNN(NetworkLearner):
     Notes
     -----
     Labelled images are shifted at random at every step; with a method, unlabelled ones get
-    RandAugment and Cutout. Group normalisation needs no batch statistics. The learning rate rises over
-    the first tenth of the steps.
+    RandAugment and Cutout. Group normalisation needs no batch statistics. The learning rate rises
+    over the first tenth of the steps.
     """
 
     name: ClassVar[str] = "cnn"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,6 +35,8 @@ class Held:
         Activations below the cut.
     strong : dict
         Activations of strong views: block -> position -> one for each copy.
+    seconds : float
+        Spent on all of these.
     """
 
     items: Any
@@ -42,6 +45,7 @@ class Held:
     bytes: float | None = None
     states: list[np.ndarray] | None = None
     strong: dict[int, dict[int, list[np.ndarray]]] = field(default_factory=dict)
+    seconds: float = 0.0
 
 
 class Shelf:
@@ -66,19 +70,28 @@ class Shelf:
         self._vectors: list[tuple[Any, Any, np.ndarray]] = []
 
     def _of(self, items: Sequence[Any]) -> Held:
-        found = next(
-            (held for held in self._held if held.items is items and len(held.rows) == len(items)),
-            None,
-        )
+        found, key = self._known(items)
         if found is None:
-            key = _content(items)
-            found = next((held for held in self._held if held.key == key), None)
-        if found is None:
+            started = time.perf_counter()
             found = Held(items, key, self.backbone.rows(items))
+            found.seconds = time.perf_counter() - started
         found.items = items
         others = [held for held in self._held if held is not found]
         self._held = [*others[1 - KEPT :], found]
         return found
+
+    def _known(self, items: Sequence[Any]) -> tuple[Held | None, bytes]:
+        """Return what is kept of the items, if anything is, and a hash of their content."""
+        for held in self._held:
+            if held.items is items and len(held.rows) == len(items):
+                return held, held.key
+        key = _content(items)
+        return next((held for held in self._held if held.key == key), None), key
+
+    def seconds(self, items: Sequence[Any]) -> float:
+        """Return the seconds spent so far on what is kept of the items."""
+        held, _ = self._known(items)
+        return 0.0 if held is None else held.seconds
 
     def key(self, items: Sequence[Any]) -> bytes:
         """Return a hash of the content of the items."""
@@ -101,7 +114,9 @@ class Shelf:
         if self.below is None or not self._fits(held, copies):
             return None
         if held.states is None:
+            started = time.perf_counter()
             held.states = self._below(held.rows)
+            held.seconds += time.perf_counter() - started
         return held.states
 
     def strong(
@@ -125,6 +140,7 @@ class Shelf:
             By position, one for each copy.
         """
         held = self._of(items)
+        started = time.perf_counter()
         order = stream(0, "strong views").permutation(len(free))
         last = int(np.flatnonzero(free[order])[:sample][-1])
         blocks = range(last // BATCH + 1)
@@ -139,6 +155,7 @@ class Shelf:
                 ]
                 for p, states in zip(positions, self._below(views), strict=True):
                     made[p].append(states)
+        held.seconds += time.perf_counter() - started
         return {
             p: views[:copies]
             for block in blocks
