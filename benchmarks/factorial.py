@@ -70,7 +70,7 @@ def main() -> None:
     for row in rows:
         print(_line(row))
     if options.out:
-        lines = (json.dumps({"active": options.active, **row}) for row in rows)
+        lines = (json.dumps({"active": options.active, **_finite(row)}) for row in rows)
         options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -241,6 +241,13 @@ def _numbers(
         "censored": list(made.censored),
         "seeds": made.seeds,
     }
+
+
+def _finite(value: Any) -> Any:
+    """Return a value with None for what is infinite, which JSON has no word for."""
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _line(row: Mapping[str, Any]) -> str:

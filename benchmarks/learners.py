@@ -25,6 +25,7 @@ from labeltrain.kernels.threads import limited_threads
 from labeltrain.learners import Training, make
 from labeltrain.learners.base import drawn
 from labeltrain.metrics import score
+from labeltrain.studies.prepare import Learning
 
 SEEDS = (1000, 1001, 1002)
 
@@ -60,17 +61,22 @@ def main() -> None:
         dataset = data.load(name)
         known = np.flatnonzero(dataset.labels >= 0)
         encoder = encoders.make(options.encoder or encoders.default_for(dataset.modality))
-        made = encoders.features(dataset, encoder, positions=known)
+        if encoder.learns and options.views:
+            parser.error(f"{encoder.name} learns from each split's pool: leave out --views")
         views = {
             strength: encoded_views(
                 dataset, encoder, strength, options.views, 0, positions=known
             ).array
             for strength in ("weak", "strong") if options.views
         }  # fmt: skip
-        shell = replace(
-            dataset, items=made.array, modality="features", labels=dataset.labels[known],
-            ids=tuple(dataset.ids[i] for i in known), test=None,
+        empty = replace(
+            dataset, items=np.empty((len(known), 0)), modality="features",
+            labels=dataset.labels[known], ids=tuple(dataset.ids[i] for i in known), test=None,
         )  # fmt: skip
+        shells = {
+            seed: replace(empty, items=features_of(dataset, known, encoder, split(empty, seed)[0]))
+            for seed in options.seeds
+        }
         items = data.take(dataset.items, known)
         for text in options.learners:
             row = [f"{name:14s} {text:60s}"]
@@ -79,7 +85,7 @@ def main() -> None:
                 found = []
                 for seed in options.seeds:
                     value, took = one(
-                        shell, views, items, dataset.modality, text, count, seed, options
+                        shells[seed], views, items, dataset.modality, text, count, seed, options
                     )
                     found.append(value)
                     seconds += took
@@ -90,6 +96,18 @@ def main() -> None:
                         file.write(json.dumps(cell) + "\n")
             row.append(f"{seconds / len(options.labels) / len(options.seeds):6.2f} s")
             print("  ".join(row), flush=True)
+
+
+def split(shell: Any, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positions of pool and test items."""
+    return data.split(shell, mode="redraw", test_fraction=0.3, seed=seed)
+
+
+def features_of(dataset: Any, known: np.ndarray, encoder: Any, pool: np.ndarray) -> np.ndarray:
+    """Return features of the labelled items; an encoder that learns does so from the pool."""
+    if encoder.learns:
+        return Learning(encoder, dataset, known).features(pool)[0].array
+    return encoders.features(dataset, encoder, positions=known).array
 
 
 def one(
@@ -103,7 +121,7 @@ def one(
     options: Any,
 ) -> tuple[float, float]:
     """Return the score on the test items, and the seconds of the fit."""
-    pool, test = data.split(shell, mode="redraw", test_fraction=0.3, seed=seed)
+    pool, test = split(shell, seed)
     features = np.ascontiguousarray(shell.items[pool])
     with limited_threads(options.threads):
         picks = labeltrain.select(
