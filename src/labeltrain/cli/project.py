@@ -351,7 +351,7 @@ def predict(
     with Project.open(folder, read_only=True) as project:
         saved = project.model() if model is None else load_model(model)
         rows = project.predict(saved)
-        known = len(project.state.audited())
+        known = len(project.state.audited()) if model is None else None
     write_rows(out, rows, list(rows[0]))
     typer.echo(f"{out}: {many(len(rows), 'item')}; confidence: {_calibration(saved.facts, known)}")
 
@@ -463,8 +463,8 @@ def _print_final(facts: dict[str, Any], known: int) -> None:
     typer.echo(f"confidence: {_calibration(facts, known)}")
 
 
-def _calibration(facts: dict[str, Any], known: int) -> str:
-    """Say what the confidence of a model rests on."""
+def _calibration(facts: dict[str, Any], known: int | None) -> str:
+    """Say what the confidence of a model rests on; `known`: audit labels there are for it."""
     from labeltrain.loop.audit import FIRST
 
     if facts.get("calibrated_on") == "audit":
@@ -472,7 +472,7 @@ def _calibration(facts: dict[str, Any], known: int) -> str:
     if facts.get("calibrated_on") == "out of fold":
         labels = facts.get("training_labels", "few")
         return f"calibrated on out-of-fold predictions of {labels} labels"
-    return f"not calibrated: {known} of {FIRST} audit labels"
+    return "not calibrated" + ("" if known is None else f": {known} of {FIRST} audit labels")
 
 
 def _interval(found: dict[str, Any]) -> str:

@@ -46,27 +46,24 @@ class Learning:
     dataset: Dataset
     rows: np.ndarray
 
-    def fitted(self, pool: np.ndarray) -> Encoder:
-        """Return the encoder that learned from these of the labelled items."""
-        return self.encoder.fitted(data.take(self.dataset.items, self.rows[pool]))
-
     def features(
         self, pool: np.ndarray, progress: Callable[[int, int], None] | None = None
-    ) -> Features:
-        """Return features of all labelled items, learned from the pool alone.
+    ) -> tuple[Features, Encoder]:
+        """Return features of all labelled items, and the encoder, which learned from the pool.
 
         Their key names the encoder and the items, whatever the pool.
         """
         started = time.perf_counter()
-        fitted = self.fitted(pool)
+        fitted = self.encoder.fitted(data.take(self.dataset.items, self.rows[pool]))
         spent = time.perf_counter() - started
         made = encoders.features(self.dataset, fitted, positions=self.rows, progress=progress)
-        return replace(
+        made = replace(
             made,
             seconds=made.seconds + spent,
             always=made.always + spent,
             key=identity(self.dataset, self.encoder),
         )
+        return made, fitted
 
 
 _last: tuple[str, np.ndarray, np.ndarray] | None = None  # a seed's strategies follow each other
@@ -117,7 +114,7 @@ class Material:
         pool = self.split(seed)[0]
         key = identity(self.learning.dataset, self.learning.encoder)
         if _last is None or _last[0] != key or not np.array_equal(_last[1], pool):
-            _last = (key, pool, self.learning.features(pool).array)
+            _last = (key, pool, self.learning.features(pool)[0].array)
         return _last[2]
 
     def split(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -392,10 +389,8 @@ def prepare(spec: ExperimentSpec, progress: Callable[[int, int], None] | None = 
         made = encoders.features(dataset, encoder, progress=progress)
         array = np.ascontiguousarray(made.array[rows], dtype=np.float32)
     else:
-        pool_rows, _ = shell.split(spec.seeds[0])
-        made = learning.features(pool_rows, progress)
+        made, encoder = learning.features(shell.split(spec.seeds[0])[0], progress)
         array = np.ascontiguousarray(made.array, dtype=np.float32)
-        encoder = learning.fitted(pool_rows) if spec.views.count else encoder
     views: dict[str, np.ndarray] = {}
     strengths: tuple[Strength, ...] = ("weak", "strong") if spec.views.count else ()
     # Only what is learned from needs views: with a split of its own, that is known.

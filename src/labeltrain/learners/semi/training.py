@@ -232,12 +232,12 @@ def train(
     if settings.alignment is not None:
         mean = torch.full((classes,), 1.0 / classes, device=device)
     state = _State(network, average, optimiser, weighting, mean)
-    begun = copy.deepcopy(network.state_dict())
     state.cooled = (0, settings.steps - 1) if guess is None else None
     report = Report()
     own = list(batches(len(labels), settings.batch, settings.steps, rng))
     others = list(batches(unlabelled, settings.batch * settings.ratio, settings.steps, rng))
     held, at, slower = state.copy(), 0, 1.0
+    begun = held["network"]  # nothing changes what is held
     step = 0
     if checkpoint is not None and (kept := checkpoint.load(held, rng, device)) is not None:
         held, facts = kept
