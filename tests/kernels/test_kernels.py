@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from labeltrain.kernels.clusters import representatives
 from labeltrain.kernels.ranking import lowest
-from labeltrain.kernels.row_space import row_space
+from labeltrain.kernels.row_space import row_space, row_space_of
 from labeltrain.kernels.uncertainty import (
     binary_confidence,
     binary_entropy,
@@ -99,3 +99,14 @@ def test_row_space_is_an_exact_change_of_variables(m: int, more: int, seed: int)
     basis, reduced = row_space(features)
     np.testing.assert_allclose(reduced @ basis.T, features, atol=1e-10)
     np.testing.assert_allclose(basis.T @ basis, np.eye(m), atol=1e-10)
+
+
+@given(st.integers(1, 8), st.integers(0, 4), st.integers(0, 3), st.integers(0, 9))
+def test_row_space_from_products_is_one_too(m: int, more: int, twice: int, seed: int) -> None:
+    features = np.random.default_rng(seed).normal(size=(m, m + more))
+    features = np.vstack([features, features[:twice]])  # equal rows add no dimension
+    basis, reduced = row_space_of(features @ features.T)
+    assert basis.shape == reduced.shape == (len(features), m)
+    directions = basis.T @ features
+    np.testing.assert_allclose(directions @ directions.T, np.eye(m), atol=1e-4)
+    np.testing.assert_allclose(reduced @ directions, features, atol=1e-4)

@@ -46,6 +46,61 @@ def test_predictions_are_those_of_scikit_learn(classes: int) -> None:
     np.testing.assert_allclose(model.predict_proba(items), fitted.predict_proba(rows), atol=1e-5)
 
 
+def test_a_fit_in_the_span_of_the_labels_is_that_on_all_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(1)
+    words = [f"word{i}" for i in range(400)]
+    items = [" ".join(rng.choice(words, 12)) for _ in range(60)]
+    labelled = np.arange(30)
+    items[1] = items[0]  # equal rows: the span has fewer dimensions than there are labels
+    items[2] = "nothing that another text has"
+    training = Training(np.zeros((60, 1)), labelled, labelled % 4, 4, items=items)
+    inside = make("tfidf").fit(training, rng).predict_proba(items)
+    monkeypatch.setattr("labeltrain.learners.tfidf.SPAN", 0)
+    plain = make("tfidf").fit(training, rng).predict_proba(items)
+    assert plain.max() > 0.9
+    np.testing.assert_allclose(inside, plain, atol=1e-4)
+
+
+def test_labels_without_a_known_word_leave_the_bias() -> None:
+    items = ["alone", "single", "lonely", "same words", "same words"]
+    training = Training(np.zeros((5, 1)), np.arange(3), np.array([0, 1, 1]), 2, items=items)
+    model = make("tfidf").fit(training, np.random.default_rng(0))
+    found = model.predict_proba(items)
+    np.testing.assert_allclose(found, np.tile(found[0], (5, 1)))
+    assert found[0, 1] > found[0, 0]
+
+
+def test_vectors_are_kept_by_content_and_the_longest_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    transform = TfidfVectorizer.transform
+
+    def counted(self: TfidfVectorizer, raw: list[str]) -> object:
+        read.append(len(raw))
+        return transform(self, raw)
+
+    items, truth = texts()
+    test = [f"{text} goal" for text in items[:50]]
+    model = None
+    monkeypatch.setattr(TfidfVectorizer, "transform", counted)
+    learner = make("tfidf")
+    for count in (10, 20, 30):
+        training = Training(np.zeros((90, 1)), np.arange(count), truth[:count], 3, items=items)
+        model = learner.fit(training, np.random.default_rng(0))
+        model.predict_proba(items)
+        model.predict_proba(test)
+        for start in range(5):  # such as held-out parts
+            model.predict_proba(items[start : start + 8])
+    assert read.count(90) == read.count(50) == 1
+    assert model is not None
+    before = model.predict_proba(test)
+    test[3] = "rice fish salt rice"
+    after = model.predict_proba(test)
+    assert after[3].argmax() == 2
+    np.testing.assert_array_equal(np.delete(after, 3, axis=0), np.delete(before, 3, axis=0))
+
+
 def test_a_study_of_texts_from_scratch(tmp_path: Path) -> None:
     items, truth = texts()
     names = list(WORDS)

@@ -26,3 +26,24 @@ def row_space(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     basis, upper = np.linalg.qr(features.T)
     return basis, np.ascontiguousarray(upper.T)
+
+
+def row_space_of(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the same from the products of the rows alone, for sparse rows of many features.
+
+    Parameters
+    ----------
+    gram : ndarray of float64, shape (m, m)
+        ``features @ features.T``.
+
+    Returns
+    -------
+    basis : ndarray of float64, shape (m, r)
+        r is the rank; ``weights = reduced_weights @ basis.T @ features``.
+    reduced : ndarray of float64, shape (m, r)
+        ``reduced @ reduced.T = gram``.
+    """
+    values, vectors = np.linalg.eigh(gram)
+    keep = values > 1e-10 * max(values[-1], 0.0)
+    scale = np.sqrt(values[keep])
+    return vectors[:, keep] / scale, vectors[:, keep] * scale

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,8 +11,38 @@ import numpy as np
 
 from labeltrain.data import take
 from labeltrain.errors import BadInput
+from labeltrain.kernels.row_space import row_space_of
 from labeltrain.learners.base import Cost, Learner, Model, PriorModel, Training, with_unseen
 from labeltrain.needs import Need
+
+SPAN = 1500  # labels up to which fitting in their span is faster than on all words
+KEPT = 3  # sequences of texts whose vectors are kept: the pool's, the test's, and another
+
+
+class _Vectors:
+    """TF-IDF vectors over fixed terms; those of the longest sequences of texts are kept.
+
+    A round then costs a fit, not the reading of all texts.
+    """
+
+    def __init__(self, terms: Sequence[str], idf: np.ndarray) -> None:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        self._vectoriser = TfidfVectorizer(
+            sublinear_tf=True, vocabulary={term: place for place, term in enumerate(terms)}
+        )
+        self._vectoriser.idf_ = idf
+        self._held: list[tuple[list[str], Any]] = []
+
+    def of(self, texts: Iterable[str]) -> Any:
+        """Return a sparse row for each text."""
+        wanted = list(texts)
+        for held, rows in self._held:
+            if held == wanted:  # the very same strings are equal at a glance
+                return rows
+        rows = self._vectoriser.transform(wanted)
+        self._held = sorted([*self._held, (wanted, rows)], key=lambda pair: -len(pair[0]))[:KEPT]
+        return rows
 
 
 class TfidfModel(Model):
@@ -20,9 +50,15 @@ class TfidfModel(Model):
 
     name: ClassVar[str] = "tfidf"
 
-    def __init__(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        arrays: Mapping[str, np.ndarray],
+        facts: Mapping[str, Any],
+        vectors: _Vectors | None = None,
+    ) -> None:
         self._arrays = dict(arrays)
         self._facts = dict(facts)
+        self._vectors = vectors
 
     def predict_proba(self, features: Any) -> np.ndarray:
         """Return class probabilities, float64 (k, C), of k texts.
@@ -33,7 +69,9 @@ class TfidfModel(Model):
         seen = a["seen"].astype(bool)
         logits = np.zeros((len(features), len(seen)))
         if len(features):
-            rows = _vectoriser(self._facts["terms"], a["idf"]).transform(list(features))
+            if self._vectors is None:
+                self._vectors = _Vectors(self._facts["terms"], a["idf"])
+            rows = self._vectors.of(features)
             logits[:, seen] = rows @ a["weights"][seen].T.astype(np.float64) + a["bias"][seen]
         return with_unseen(logits, seen, self._facts["labels"])
 
@@ -59,6 +97,7 @@ class _Pool:
     usable: np.ndarray | None
     terms: list[str]
     idf: np.ndarray
+    vectors: _Vectors
 
     def is_of(self, training: Training) -> bool:
         mine, theirs = self.usable, training.usable
@@ -129,8 +168,14 @@ class Tfidf(Learner):
         if seen.sum() < 2:
             return PriorModel(training.prior(), training.features.shape[1])
         pool = self._pool_of(training)
-        rows = _vectoriser(pool.terms, pool.idf).transform(take(training.items, training.labelled))
-        fitted = LogisticRegression(C=self.strength, max_iter=1000).fit(rows, training.labels)
+        rows = pool.vectors.of(training.items)[training.labelled]
+        fitted = LogisticRegression(C=self.strength, max_iter=1000)
+        if rows.nnz and len(training.labels) <= min(SPAN, rows.shape[1]):
+            basis, reduced = row_space_of((rows @ rows.T).toarray())
+            fitted.fit(reduced, training.labels)
+            fitted.coef_ = (fitted.coef_ @ basis.T) @ rows
+        else:
+            fitted.fit(rows, training.labels)
         weights = np.zeros((training.classes, len(pool.terms)), dtype=np.float32)
         bias = np.zeros(training.classes)
         if seen.sum() == 2:  # one row of two classes: its sign says which
@@ -141,6 +186,7 @@ class Tfidf(Learner):
         model = TfidfModel(
             {"idf": pool.idf, "weights": weights, "bias": bias, "seen": seen},
             {"terms": pool.terms, "labels": len(training.labels)},
+            pool.vectors,
         )
         iterations = int(np.max(fitted.n_iter_))
         model.cost = Cost(len(training.labels) * iterations, time.perf_counter() - started)
@@ -163,15 +209,6 @@ class Tfidf(Learner):
             ) from error
         terms = vectoriser.get_feature_names_out().tolist()
         held = None if usable is None else usable.copy()
-        self._pool = _Pool(training.items, held, terms, vectoriser.idf_.astype(np.float64))
+        idf = vectoriser.idf_.astype(np.float64)
+        self._pool = _Pool(training.items, held, terms, idf, _Vectors(terms, idf))
         return self._pool
-
-
-def _vectoriser(terms: Sequence[str], idf: np.ndarray) -> Any:
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    vectoriser = TfidfVectorizer(
-        sublinear_tf=True, vocabulary={term: place for place, term in enumerate(terms)}
-    )
-    vectoriser.idf_ = idf
-    return vectoriser
