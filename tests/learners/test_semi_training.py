@@ -307,6 +307,35 @@ def test_predictions_of_a_row_do_not_depend_on_the_others() -> None:
     np.testing.assert_allclose(together.sum(axis=1), 1.0)
 
 
+def test_new_items_are_searched_once_also_beside_held_out_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from labeltrain.learners.semi import propagation
+
+    sizes: list[int] = []
+    search = propagation.nearest_candidates
+
+    def counted(together: Any, rows: np.ndarray, *others: Any) -> Any:
+        sizes.append(len(rows))
+        return search(together, rows, *others)
+
+    monkeypatch.setattr(propagation, "nearest_candidates", counted)
+    training, side = few_labels()
+    new = training.features[:40] + np.float32(0.01)
+    learner = make("propagation")
+    for count in (4, 8, 12):
+        labelled = np.arange(0, 300, 300 // count)[:count]
+        model = learner.fit(
+            Training(training.features, labelled, side[labelled], 2), np.random.default_rng(0)
+        )
+        model.predict_proba(new)
+        for start in range(5):
+            model.predict_proba(training.features[labelled[start::5]])
+            model.predict_proba(new[start : start + 3])
+    assert sizes.count(40) == 1
+    assert len(propagation._searched) <= propagation.KEPT
+
+
 def test_equal_items_are_one_and_take_no_neighbours_away() -> None:
     training, _ = few_labels()
     once = make("propagation").fit(training, np.random.default_rng(0))

@@ -85,18 +85,19 @@ class _Graph:
         return same or np.array_equal(self.features, training.features)
 
 
-_searched: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []  # the last two
+KEPT = 3  # searches: of the pool, of the test items, and another
+_searched: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
 
 
 def _neighbours(points: np.ndarray, rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the k points nearest to each row, and their distances; of equal points only those.
 
     A model is asked about the same pool and test items in every round, and only the labels change:
-    what was found is kept.
+    what was found is kept, the longest first, so that small parts of the pool do not drive it out.
     """
     k = min(k, len(points))
     for held, asked, index, distance in _searched:
-        if index.shape[1] == k and np.array_equal(asked, rows) and np.array_equal(held, points):
+        if index.shape[1] == k and np.array_equal(asked, rows) and _same(held, points):
             return index, distance
     place = {row.tobytes(): number for number, row in enumerate(points)}
     same = np.array([place.get(row.tobytes(), -1) for row in rows], dtype=np.int64)
@@ -107,8 +108,14 @@ def _neighbours(points: np.ndarray, rows: np.ndarray, k: int) -> tuple[np.ndarra
         together = np.concatenate([points, rows[other]])
         asked_rows = np.arange(n, n + len(other))
         index[other], distance[other] = nearest_candidates(together, asked_rows, np.arange(n), k)
-    _searched[:] = [*_searched[-1:], (points, rows, index, distance)]
+    found = [one for one in _searched if _same(one[0], points)]  # another pool's are of no use
+    found.append((points, rows, index, distance))
+    _searched[:] = sorted(found, key=lambda one: -len(one[1]))[:KEPT]
     return index, distance
+
+
+def _same(one: np.ndarray, other: np.ndarray) -> bool:
+    return one is other or np.array_equal(one, other)
 
 
 _graph: _Graph | None = None  # the last one: it takes seconds, and most fits are of the same pool
