@@ -150,23 +150,34 @@ def run_processes(
             light = replace(material, features=np.empty((0, 0), np.float32), views={})
             shared[number] = (light, paths)
         with _environment(threads):
-            pool = ProcessPoolExecutor(
-                workers,
-                mp_context=multiprocessing.get_context("spawn"),
-                initializer=_start_worker,
-                initargs=(
-                    str(workspace.folder),
-                    epoch,
-                    threads,
-                    shared,
-                    _own(tasks, materials),
-                    os.getpid(),
-                ),
-            )
+            # One pool a worker, so that a task can be given to the worker that did the like.
+            pools = [
+                ProcessPoolExecutor(
+                    1,
+                    mp_context=multiprocessing.get_context("spawn"),
+                    initializer=_start_worker,
+                    initargs=(
+                        str(workspace.folder),
+                        epoch,
+                        threads,
+                        shared,
+                        _own(tasks, materials),
+                        os.getpid(),
+                    ),
+                )
+                for _ in range(workers)
+            ]
             try:
-                waiting = {pool.submit(_work, task) for task in tasks}
-                while waiting:
-                    done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
+                left = list(tasks)
+                last: list[Task | None] = [None] * workers
+                running: dict[Any, int] = {}
+                free = list(range(workers))
+                while left or running:
+                    for worker in free[: len(left)]:
+                        task = next_task(left, last, worker, materials)
+                        running[pools[worker].submit(_work, task)] = worker
+                    done, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+                    free = [running.pop(future) for future in done]
                     for future in done:
                         future.result()
                     tick()
@@ -182,7 +193,51 @@ def run_processes(
                     child.kill()
                 raise
             finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+                for pool in pools:
+                    pool.shutdown(wait=True, cancel_futures=True)
+
+
+def next_task(
+    left: list[Task], last: list[Task | None], worker: int, materials: Sequence[Material]
+) -> Task:
+    """Take from `left` what is most like the last task of a worker, and note it as its last.
+
+    What is made of a split (features of an encoder that learns, neighbour graphs, activations) is
+    kept in the process and found again. Of what is equally like, that which is least like the
+    tasks of the other workers, then the first.
+
+    Examples
+    --------
+    >>> next_task([Task(0, StrategySpec(name="random"), 7)], [None], 0, [])
+    Task(experiment=0, strategy=StrategySpec(name='random', label='', parameters={}), seed=7)
+    """
+    others = [task for number, task in enumerate(last) if number != worker]
+
+    def rank(place: int) -> tuple[int, int, int]:
+        task = left[place]
+        near = max((_likeness(task, other, materials) for other in others), default=0)
+        return _likeness(task, last[worker], materials), -near, -place
+
+    chosen = left.pop(max(range(len(left)), key=rank))
+    last[worker] = chosen
+    return chosen
+
+
+def _likeness(one: Task, other: Task | None, materials: Sequence[Material]) -> int:
+    """Return how much two tasks share: a split, an encoder, an experiment."""
+    if other is None or one.seed != other.seed:
+        return 0
+    mine, theirs = materials[one.experiment].spec, materials[other.experiment].spec
+    shared = 0
+    for keys in (
+        ("dataset", "dataset_options", "split", "test_fraction"),
+        ("encoder", "encoder_options"),
+        ("learner", "learner_options"),
+    ):
+        if any(getattr(mine, key) != getattr(theirs, key) for key in keys):
+            break
+        shared += 1
+    return shared
 
 
 def _own(tasks: Sequence[Task], materials: Sequence[Material]) -> list[str]:

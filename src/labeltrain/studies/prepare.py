@@ -51,22 +51,28 @@ class Learning:
     ) -> tuple[Features, Encoder]:
         """Return features of all labelled items, and the encoder, which learned from the pool.
 
-        Their key names the encoder and the items, whatever the pool.
+        Their key names the encoder and the items, whatever the pool. The last result is kept:
+        experiments and strategies of one seed follow each other.
         """
+        global _last
+        key, items = identity(self.dataset, self.encoder), self.rows[pool]
+        if _last is not None and _last[0] == key and np.array_equal(_last[1], items):
+            return _last[2]
         started = time.perf_counter()
-        fitted = self.encoder.fitted(data.take(self.dataset.items, self.rows[pool]))
+        fitted = self.encoder.fitted(data.take(self.dataset.items, items))
         spent = time.perf_counter() - started
         made = encoders.features(self.dataset, fitted, positions=self.rows, progress=progress)
         made = replace(
             made,
             seconds=made.seconds + spent,
             always=made.always + spent,
-            key=identity(self.dataset, self.encoder),
+            key=key,
         )
+        _last = (key, items, (made, fitted))
         return made, fitted
 
 
-_last: tuple[str, np.ndarray, np.ndarray] | None = None  # a seed's strategies follow each other
+_last: tuple[str, np.ndarray, tuple[Features, Encoder]] | None = None
 
 
 @dataclass(frozen=True)
@@ -110,12 +116,7 @@ class Material:
         """Return the features of a seed: an encoder that learns does so from its pool alone."""
         if self.learning is None or seed == self.spec.seeds[0]:
             return self.features
-        global _last
-        pool = self.split(seed)[0]
-        key = identity(self.learning.dataset, self.learning.encoder)
-        if _last is None or _last[0] != key or not np.array_equal(_last[1], pool):
-            _last = (key, pool, self.learning.features(pool)[0].array)
-        return _last[2]
+        return self.learning.features(self.split(seed)[0])[0].array
 
     def split(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Return pool and test positions for a seed."""

@@ -185,10 +185,12 @@ def _trains_a_network(name: str) -> bool:
 
 def tasks_of(spec: StudySpec) -> list[Task]:
     """Return every trajectory of a study: seeds outermost, so that partial results are paired."""
+    seeds = dict.fromkeys(seed for experiment in spec.experiments for seed in experiment.seeds)
     return [
         Task(number, strategy, seed)
+        for seed in seeds
         for number, experiment in enumerate(spec.experiments)
-        for seed in experiment.seeds
+        if seed in experiment.seeds
         for strategy in experiment.strategies
     ]
 
