@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,17 @@ def test_vectors_are_kept_by_content_and_the_longest_stay(monkeypatch: pytest.Mo
     after = model.predict_proba(test)
     assert after[3].argmax() == 2
     np.testing.assert_array_equal(np.delete(after, 3, axis=0), np.delete(before, 3, axis=0))
+
+
+@pytest.mark.parametrize("name", ["tfidf", "linear"])
+def test_few_labels_of_many_classes_warn_of_nothing(name: str) -> None:
+    items, truth = texts()
+    features = np.random.default_rng(0).normal(size=(90, 8))
+    training = Training(features, np.arange(4), truth[:4], 3, items=items)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = make(name).fit(training, np.random.default_rng(0))
+    assert model.facts()["iterations"] > 0
 
 
 def test_a_study_of_texts_from_scratch(tmp_path: Path) -> None:

@@ -306,7 +306,8 @@ def test_a_strategy_that_stops_early_can_be_reported(tmp_path: Path) -> None:
 
 
 def test_workers_go_on_where_some_experiments_are_finished(tmp_path: Path) -> None:
-    both = {**SMALL, "experiments": [{"name": "first", "seeds": 1}, {"name": "second", "batch": 10}]}
+    experiments = [{"name": "first", "seeds": 1}, {"name": "second", "batch": 10}]
+    both = {**SMALL, "experiments": experiments}
     run_study(parse_spec(both), tmp_path / "whole")
 
     class Stop(Exception):

@@ -11,6 +11,7 @@ import numpy as np
 from labeltrain.errors import BadInput
 from labeltrain.kernels.row_space import row_space
 from labeltrain.learners.base import Cost, Learner, Model, PriorModel, Training, with_unseen
+from labeltrain.learners.quiet_fit import quiet_fit
 from labeltrain.needs import Need
 
 MAX_ITERATIONS = 2000
@@ -229,8 +230,7 @@ class Linear(Learner):
                 start = start @ basis
             solver.coef_ = start.astype(features.dtype)
             solver.intercept_ = bias.astype(features.dtype)
-        _quiet_fit(solver, features, training.labels)
-        facts["iterations"] = int(np.max(solver.n_iter_))
+        facts["iterations"] = quiet_fit(solver, features, training.labels)
 
         def whole() -> tuple[np.ndarray, np.ndarray]:
             """Return the solver's weights for all classes and undivided features."""
@@ -249,8 +249,8 @@ class Linear(Learner):
             found = []
             for _ in range(self.committee):
                 solver.coef_, solver.intercept_ = coefficients.copy(), intercept.copy()
-                _quiet_fit(solver, features, training.labels, rng.exponential(size=len(features)))
-                facts["iterations"] += int(np.max(solver.n_iter_))
+                draw = rng.exponential(size=len(features))
+                facts["iterations"] += quiet_fit(solver, features, training.labels, draw)
                 found.append(whole())
             members = _members(found)
         return LinearModel(weights, bias, seen, facts, members)
@@ -280,9 +280,8 @@ class Linear(Learner):
             seen[c] = True
             solver = self._solver(facts)
             for draw, (weights, bias) in zip(draws, found, strict=True):
-                _quiet_fit(solver, features, on, draw)
+                facts["iterations"] += quiet_fit(solver, features, on, draw)
                 weights[c], bias[c] = solver.coef_[0] / facts["spread"], solver.intercept_[0]
-                facts["iterations"] += int(np.max(solver.n_iter_))
         weights, bias = found[0]
         return LinearModel(weights, bias, seen, facts, _members(found[1:]))
 
@@ -297,16 +296,3 @@ def _members(found: list[tuple[np.ndarray, np.ndarray]]) -> Members | None:
 def _positive(value: Any) -> bool:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return number and 0 < value < float("inf")
-
-
-def _quiet_fit(
-    solver: Any, features: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None
-) -> None:
-    """Fit; reaching the iteration limit is recorded in the model's facts, not warned of."""
-    import warnings
-
-    from sklearn.exceptions import ConvergenceWarning
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        solver.fit(features, labels, sample_weight=weights)

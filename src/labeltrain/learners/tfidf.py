@@ -13,6 +13,7 @@ from labeltrain.data import take
 from labeltrain.errors import BadInput
 from labeltrain.kernels.row_space import row_space_of
 from labeltrain.learners.base import Cost, Learner, Model, PriorModel, Training, with_unseen
+from labeltrain.learners.quiet_fit import quiet_fit
 from labeltrain.needs import Need
 
 SPAN = 1500  # labels up to which fitting in their span is faster than on all words
@@ -172,10 +173,10 @@ class Tfidf(Learner):
         fitted = LogisticRegression(C=self.strength, max_iter=1000)
         if rows.nnz and len(training.labels) <= min(SPAN, rows.shape[1]):
             basis, reduced = row_space_of((rows @ rows.T).toarray())
-            fitted.fit(reduced, training.labels)
+            iterations = quiet_fit(fitted, reduced, training.labels)
             fitted.coef_ = (fitted.coef_ @ basis.T) @ rows
         else:
-            fitted.fit(rows, training.labels)
+            iterations = quiet_fit(fitted, rows, training.labels)
         weights = np.zeros((training.classes, len(pool.terms)), dtype=np.float32)
         bias = np.zeros(training.classes)
         if seen.sum() == 2:  # one row of two classes: its sign says which
@@ -185,10 +186,9 @@ class Tfidf(Learner):
             weights[fitted.classes_], bias[fitted.classes_] = fitted.coef_, fitted.intercept_
         model = TfidfModel(
             {"idf": pool.idf, "weights": weights, "bias": bias, "seen": seen},
-            {"terms": pool.terms, "labels": len(training.labels)},
+            {"terms": pool.terms, "labels": len(training.labels), "iterations": iterations},
             pool.vectors,
         )
-        iterations = int(np.max(fitted.n_iter_))
         model.cost = Cost(len(training.labels) * iterations, time.perf_counter() - started)
         return model
 
