@@ -65,8 +65,8 @@ def _cell(value: Any) -> str:
 class Bar:
     """A progress bar on a terminal; plain lines, now and then, elsewhere.
 
-    The time to go is the time so far times the share of the work that is left; work is counted
-    by the caller so that equal amounts take equal time.
+    The time to go is the time so far times the work that is left over the work that was done;
+    the caller counts work so that equal amounts take equal time.
     """
 
     def __init__(self) -> None:
@@ -100,9 +100,11 @@ class Bar:
             self._task = self._progress.add_task(name, total=self._total, left="")
             self._progress.start()
 
-    def advance_to(self, done: float) -> None:
-        """Say how much of the stage is done."""
+    def advance_to(self, done: float, total: float | None = None) -> None:
+        """Say how much of the stage is done, and how much there is if that is known better now."""
         now = time.monotonic()
+        if total is not None:
+            self._total = max(float(total), 1e-9)
         if self._first < 0:  # what was done before this session took it no time
             self._first, self._begun = done, now
         left = ""
@@ -111,7 +113,7 @@ class Bar:
             seconds = (now - self._begun) * (self._total - done) / fresh
             left = f"about {_duration(seconds)} to go" if done < self._total else ""
         if self._progress is not None:
-            self._progress.update(self._task, completed=done, left=left)
+            self._progress.update(self._task, completed=done, total=self._total, left=left)
             if done >= self._total:
                 self.close()
         elif now - self._said > 10 or (done >= self._total and now - self._begun > 2):

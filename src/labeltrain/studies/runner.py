@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from labeltrain.errors import BadInput
-from labeltrain.learners import registry as learners
-from labeltrain.learners.networks.learner import NetworkLearner
 from labeltrain.store import Event, Workspace
 from labeltrain.store import arrays as array_files
 from labeltrain.studies.executors import Task, run_inline, run_processes
@@ -28,14 +26,12 @@ from labeltrain.studies.prepare import (
     refuse_bad_names,
     run_name,
 )
-from labeltrain.studies.spec import ExperimentSpec, StudySpec
+from labeltrain.studies.spec import StudySpec
+from labeltrain.studies.work import Work
 
 PACKAGES = (
     "labeltrain", "numpy", "scipy", "scikit-learn", "torch", "transformers", "tokenizers",
 )  # fmt: skip
-
-
-FINAL = 20000.0  # work of a network's training, where a fit on features has 100 + its labels
 
 
 class Progress(Protocol):
@@ -44,8 +40,8 @@ class Progress(Protocol):
     def stage(self, name: str, total: float) -> None:
         """Begin a stage with that much work."""
 
-    def advance_to(self, done: float) -> None:
-        """Say how much of the stage is done."""
+    def advance_to(self, done: float, total: float | None = None) -> None:
+        """Say how much of the stage is done, and how much there is if that is known better now."""
 
 
 class Silent:
@@ -54,7 +50,7 @@ class Silent:
     def stage(self, name: str, total: float) -> None:
         """Do nothing."""
 
-    def advance_to(self, done: float) -> None:
+    def advance_to(self, done: float, total: float | None = None) -> None:
         """Do nothing."""
 
 
@@ -178,11 +174,6 @@ def _short(value: Any) -> str:
     return text if len(text) < 60 else text[:57] + "..."
 
 
-def _trains_a_network(name: str) -> bool:
-    """Tell learners whose fits take minutes from those whose fits take seconds."""
-    return issubclass(learners.get(name), NetworkLearner)
-
-
 def tasks_of(spec: StudySpec) -> list[Task]:
     """Return every trajectory of a study: seeds outermost, so that partial results are paired."""
     seeds = dict.fromkeys(seed for experiment in spec.experiments for seed in experiment.seeds)
@@ -294,36 +285,16 @@ def _run(
     workers: int,
     show: Progress,
 ) -> None:
-    # A round's work grows with its labels: counted so, the time to go is honest.
-    def weight(learner: str, labels: float) -> float:
-        return FINAL if _trains_a_network(learner) else 100.0 + labels
-
-    total = 0.0
-    names: dict[str, ExperimentSpec] = {}
-    for task in tasks:
-        experiment = spec.experiments[task.experiment]
-        names[run_name(experiment, task.strategy, task.seed)] = experiment
-        for number in range(experiment.rounds + 1):
-            labels = experiment.seed_size + number * experiment.batch
-            total += weight(experiment.learner, labels)
-        if experiment.final is not None:
-            trainings = max(1, len(experiment.final.at))
-            total += trainings * weight(experiment.final.learner, labels)
-    show.stage("rounds", total)
-    seen = {"seq": 0, "done": 0.0}
+    work = Work(spec, tasks)
+    show.stage("rounds", work.total)
+    seen = 0
 
     def tick() -> None:
-        for event in workspace.events(after=int(seen["seq"])):
-            seen["seq"] = event.seq
-            experiment = names.get(event.run)
-            if experiment is None:
-                continue
-            if event.kind == "scored":
-                seen["done"] += weight(experiment.learner, event.body["labels"])
-            elif event.kind == "final" and experiment.final is not None:
-                work = weight(experiment.final.learner, event.body["labels"])
-                seen["done"] += work * len(event.body["budgets"])
-        show.advance_to(seen["done"])
+        nonlocal seen
+        for event in workspace.events(after=seen):
+            seen = event.seq
+            work.saw(event)
+        show.advance_to(work.done, work.total)
 
     tick()
     workers = min(workers, len(tasks))
