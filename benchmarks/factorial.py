@@ -1,12 +1,13 @@
 """What pretraining, semi-supervised learning and active learning save: alone, and together.
 
     python benchmarks/factorial.py runs/factorial-texts runs/factorial-images [--out FILE]
+    python benchmarks/factorial.py studies/results/factorial/*-curves.jsonl [--plot FILE]
 
-Reads finished studies whose experiments are named "DATA, PRETRAINING, LEARNING", PRETRAINING being
-"scratch", "frozen" or "fine-tuned" and LEARNING "supervised" or "semi-supervised"; the ones that
-begin with clusters have ", clusters" after that. Where an experiment has a final learner, its
-scores count. Random sampling is taken from the former, active learning (`--active`) from the
-latter.
+Reads studies, or the curves of some that were kept with `--curves`. Experiments are named "DATA,
+PRETRAINING, LEARNING", PRETRAINING being "scratch", "frozen" or "fine-tuned" and LEARNING
+"supervised" or "semi-supervised"; the ones that begin with clusters have ", clusters" after that.
+Where an experiment has a final learner, its scores count. Random sampling is taken from the
+former, active learning (`--active`) from the latter.
 
 Every number is made of labels needed, with a 95 % interval from seeds resampled jointly:
 
@@ -27,7 +28,7 @@ import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -37,7 +38,8 @@ from labeltrain.studies import read_results
 PRETRAINING = ("scratch", "frozen", "fine-tuned")
 LEARNING = ("supervised", "semi-supervised")
 CLUSTERS = ", clusters"
-SHARES = (0.25, 0.5, 1.0)  # of the labels of the reference
+FINAL = ", final "
+SHARES = (0.25, 0.5, 0.75, 1.0)  # of the labels of the reference
 Cell = tuple[str, str, str]  # pretraining, learning, random or active
 Values = dict[str, np.ndarray]
 REFERENCE: Cell = ("scratch", "supervised", "random")
@@ -49,18 +51,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folders", type=Path, nargs="+")
+    parser.add_argument("sources", type=Path, nargs="+", help="workspaces, or files of curves")
     parser.add_argument(
         "--active",
         default="uherding,margin",
         help="strategy of the active cells: the first of these that an experiment has",
     )
     parser.add_argument("--out", type=Path, help="a line of JSON for each number")
+    parser.add_argument("--curves", type=Path, help="a line of JSON for each curve")
+    parser.add_argument("--plot", type=Path, help="a picture of the mean curves")
     options = parser.parse_args()
-    cells: dict[str, dict[Cell, dict[int, tuple[np.ndarray, np.ndarray]]]] = {}
-    for folder in options.folders:
-        for data, found in curves_of(read_results(folder), options.active.split(",")).items():
-            cells.setdefault(data, {}).update(found)
+    lines = [line for source in options.sources for line in read(source)]
+    cells = curves_of(lines, options.active.split(","))
     rows = [
         row
         for data, found in cells.items()
@@ -70,43 +72,82 @@ def main() -> None:
     for row in rows:
         print(_line(row))
     if options.out:
-        lines = (json.dumps({"active": options.active, **_finite(row)}) for row in rows)
-        options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        _write(options.out, [{"active": options.active, **_finite(row)} for row in rows])
+    if options.curves:
+        _write(options.curves, [line._asdict() for line in lines])
+    if options.plot:
+        draw(cells, options.plot)
+
+
+class Line(NamedTuple):
+    """The curve of one seed."""
+
+    experiment: str
+    strategy: str
+    seed: int
+    labels: list[int]
+    scores: list[float]
+
+
+def read(source: Path) -> list[Line]:
+    """Return the whole curves of a workspace, or of a file of them."""
+    if source.is_dir():
+        return lines_of(read_results(source))
+    texts = source.read_text(encoding="utf-8").splitlines()
+    return [Line(**json.loads(text)) for text in texts]
+
+
+def lines_of(results: Results) -> list[Line]:
+    """Return the curves that are whole; where there is a final learner, its own.
+
+    Examples
+    --------
+    >>> lines_of(Results("empty", "", {}, (), ()))
+    []
+    """
+    metrics = {experiment.name: experiment.metric for experiment in results.experiments}
+    return [
+        Line(
+            curve.experiment.partition(FINAL)[0],
+            curve.strategy,
+            curve.seed,
+            np.asarray(curve.labels).tolist(),
+            np.round(curve.scores[metrics[curve.experiment]], 6).tolist(),
+        )
+        for curve in results.curves
+        if curve.complete
+        and not any(name.startswith(f"{curve.experiment}{FINAL}") for name in metrics)
+    ]
 
 
 Found = Mapping[Cell, Mapping[int, tuple[np.ndarray, np.ndarray]]]
 
 
 def curves_of(
-    results: Results, active: Sequence[str]
+    lines: Sequence[Line], active: Sequence[str]
 ) -> dict[str, dict[Cell, dict[int, tuple[np.ndarray, np.ndarray]]]]:
     """Return labels and scores by data set, cell and seed.
 
     Examples
     --------
-    >>> curves_of(Results("empty", "", {}, (), ()), ["margin"])
-    {}
+    >>> lines = [Line("News, scratch, supervised", "random", 7, [10, 20], [0.5, 0.75])]
+    >>> curves_of(lines, ["margin"])["News"]["scratch", "supervised", "random"][7][1]
+    array([0.5 , 0.75])
     """
-    names = {experiment.name for experiment in results.experiments}
     found: dict[str, dict[Cell, dict[int, tuple[np.ndarray, np.ndarray]]]] = {}
-    for experiment in results.experiments:
-        name, _, final = experiment.name.partition(", final ")
-        if not final and any(other.startswith(f"{name}, final ") for other in names):
-            continue
-        start = name.removesuffix(CLUSTERS)
+    for line in lines:
+        start = line.experiment.removesuffix(CLUSTERS)
         parts = start.rsplit(", ", 2)
         if len(parts) < 3 or parts[1] not in PRETRAINING or parts[2] not in LEARNING:
             continue
-        clusters = start != name
-        held = [curve for curve in results.curves if curve.experiment == experiment.name]
-        there = {curve.strategy for curve in held}
+        clusters = start != line.experiment
+        there = {other.strategy for other in lines if other.experiment == line.experiment}
         wanted = next((s for s in active if s in there), None) if clusters else "random"
-        for curve in held:
-            if curve.strategy != wanted or not curve.complete:
-                continue
-            cell = (parts[1], parts[2], "active" if clusters else "random")
-            kept = (np.asarray(curve.labels), np.asarray(curve.scores[experiment.metric]))
-            found.setdefault(parts[0], {}).setdefault(cell, {})[curve.seed] = kept
+        if line.strategy != wanted:
+            continue
+        cell = (parts[1], parts[2], "active" if clusters else "random")
+        kept = (np.asarray(line.labels), np.asarray(line.scores))
+        found.setdefault(parts[0], {}).setdefault(cell, {})[line.seed] = kept
     return found
 
 
@@ -241,6 +282,50 @@ def _numbers(
         "censored": list(made.censored),
         "seeds": made.seeds,
     }
+
+
+def draw(cells: Mapping[str, Found], path: Path) -> None:
+    """Draw the mean curves of all cells, a panel for each data set."""
+    from matplotlib.figure import Figure
+
+    from labeltrain.report.draw import png
+    from labeltrain.report.look import GREY, PALETTE, dress
+
+    figure = Figure(figsize=(5.2 * len(cells), 5.6), layout="constrained")
+    panels = figure.subplots(1, len(cells), squeeze=False)[0]
+    named: dict[str, Any] = {}
+    for axes, (data, found) in zip(panels, cells.items(), strict=True):
+        for cell in itertools.product(PRETRAINING, LEARNING, ("random", "active")):
+            if cell not in found:
+                continue
+            grid = _grid(found[cell])
+            mean = 100 * np.mean([scores for _, scores in found[cell].values()], axis=0)
+            (line,) = axes.plot(
+                grid, mean, color=PALETTE[PRETRAINING.index(cell[0])],
+                linestyle="-" if cell[2] == "active" else (0, (4, 1.5)),
+                linewidth=2.4 if cell[1] == "semi-supervised" else 1.1,
+                marker="o" if len(grid) < 8 else None, markersize=4,
+            )  # fmt: skip
+            named.setdefault(", ".join(cell), line)
+        dress(axes)
+        axes.set_xscale("log")
+        ticks = [n for n in (10, 20, 50, 100, 200, 500, 1000) if n <= axes.get_xlim()[1]]
+        axes.set_xticks(ticks, [str(n) for n in ticks], minor=False)
+        axes.set_xticks([], minor=True)
+        axes.set_title(data, loc="left", fontsize=11)
+        axes.set_xlabel("labels", color=GREY)
+    panels[0].set_ylabel("accuracy (%)", color=GREY)
+    columns = len({name.partition(",")[0] for name in named})
+    names = sorted(named, key=lambda name: PRETRAINING.index(name.partition(",")[0]))
+    figure.legend(
+        [named[name] for name in names], names, loc="outside lower center", ncols=columns,
+        frameon=False, fontsize=8,
+    )  # fmt: skip
+    png(figure, path)
+
+
+def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
 def _finite(value: Any) -> Any:

@@ -67,7 +67,7 @@ def twelve() -> dict[tuple[str, str], Any]:
 def rows(made: Mapping[tuple[str, str], Any], active: str = "uherding,margin") -> dict[Any, Any]:
     from benchmarks import factorial
 
-    cells = factorial.curves_of(results(made), active.split(","))
+    cells = factorial.curves_of(factorial.lines_of(results(made)), active.split(","))
     return {
         (row["kind"], row["cell"], row.get("reference")): row
         for kind in (factorial.labels, factorial.ingredients, factorial.queries)
@@ -169,6 +169,14 @@ def test_the_script_reads_a_study(tmp_path: Path) -> None:
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     found = [json.loads(text) for text in out.read_text().splitlines()]
-    assert [row["kind"] for row in found] == ["labels"] * 3 + ["queries"]
-    assert found[2]["needs"]["scratch supervised random"] == 60
-    assert len(done.stdout.splitlines()) == 4
+    assert [row["kind"] for row in found] == ["labels"] * 4 + ["queries"]
+    assert found[3]["needs"]["scratch supervised random"] == 60
+    assert len(done.stdout.splitlines()) == 5
+    kept, picture = tmp_path / "curves.jsonl", tmp_path / "curves.png"
+    script = [sys.executable, ROOT / "benchmarks" / "factorial.py"]
+    subprocess.run([*script, tmp_path / "w", "--curves", kept], capture_output=True, check=True)
+    again = subprocess.run(
+        [*script, kept, "--plot", picture], capture_output=True, text=True, check=True
+    )
+    assert again.stdout == done.stdout
+    assert picture.read_bytes().startswith(b"\x89PNG")
