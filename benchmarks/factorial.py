@@ -60,6 +60,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="a line of JSON for each number")
     parser.add_argument("--curves", type=Path, help="a line of JSON for each curve")
     parser.add_argument("--plot", type=Path, help="a picture of the mean curves")
+    parser.add_argument("--table", action="store_true", help="labels needed, in Markdown, instead")
     options = parser.parse_args()
     lines = [line for source in options.sources for line in read(source)]
     cells = curves_of(lines, options.active.split(","))
@@ -69,8 +70,8 @@ def main() -> None:
         for kind in (labels, ingredients, queries)
         for row in kind(data, found)
     ]
-    for row in rows:
-        print(_line(row))
+    for text in table(rows) if options.table else map(_line, rows):
+        print(text)
     if options.out:
         _write(options.out, [{"active": options.active, **_finite(row)} for row in rows])
     if options.curves:
@@ -333,6 +334,46 @@ def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _finite(part) for key, part in value.items()}
     return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return Markdown: a row for each cell, a column for each number of labels of the reference.
+
+    Examples
+    --------
+    >>> needs = {"scratch supervised random": 40.0, "frozen supervised random": 10.0}
+    >>> row = {"kind": "labels", "data": "News", "cell": "frozen supervised random",
+    ...        "reference": 40.0, "value": 4.0, "low": 3.0, "high": 5.0, "needs": needs,
+    ...        "floor": [], "censored": []}
+    >>> print("\\n".join(table([row])))
+    | News | 40 |
+    |---|---|
+    | frozen, supervised, random | 10, 4.0 x (3.0 to 5.0) |
+    """
+    found: list[str] = []
+    labels = [row for row in rows if row["kind"] == "labels"]
+    for data in dict.fromkeys(row["data"] for row in labels):
+        here = [row for row in labels if row["data"] == data]
+        columns = list(dict.fromkeys(row["reference"] for row in here))
+        found += [f"| {data} | {' | '.join(f'{at:.0f}' for at in columns)} |"]
+        found += ["|---" * (1 + len(columns)) + "|"]
+        for cell in itertools.product(PRETRAINING, LEARNING, ("random", "active")):
+            of = {row["reference"]: row for row in here if row["cell"] == _name(cell)}
+            if of:
+                cells = " | ".join(_entry(of[at]) if at in of else "" for at in columns)
+                found.append(f"| {', '.join(cell)} | {cells} |")
+    return found
+
+
+def _entry(row: Mapping[str, Any]) -> str:
+    """Return the labels that are needed, and how many times fewer they are."""
+    if row["cell"] in row["censored"]:
+        return "not reached"
+    needed, times = f"{row['needs'][row['cell']]:.0f}", f"{row['value']:.1f}"
+    if row["cell"] in row["floor"]:
+        return f"at most {needed}, at least {times} x"
+    low, high = row["low"], row["high"]
+    return f"{needed}, {times} x" + ("" if low is None else f" ({low:.1f} to {high:.1f})")
 
 
 def _line(row: Mapping[str, Any]) -> str:

@@ -133,6 +133,21 @@ def test_cells_that_are_missing_are_left_out() -> None:
     assert {kind for kind, _, _ in rows(without)} == {"queries", "difference"}
 
 
+def test_the_table_says_what_each_cell_needs() -> None:
+    from benchmarks import factorial
+
+    made = twelve()
+    made["News, frozen, supervised, clusters", "uherding"] = line(0.1)
+    cells = factorial.curves_of(factorial.lines_of(results(made)), ["uherding"])
+    found = factorial.table(factorial.labels("News", cells["News"]))
+    assert found[:2] == ["| News | 10 | 20 | 30 | 40 |", "|---|---|---|---|---|"]
+    assert len(found) == 2 + 11
+    needs = {text.split(" | ")[0]: text.split(" | ")[1:] for text in found[2:]}
+    assert needs["| scratch, supervised, active"][3].startswith("20, 2.0 x (")
+    assert needs["| frozen, supervised, active"] == ["not reached"] * 3 + ["not reached |"]
+    assert needs["| fine-tuned, semi-supervised, active"][3] == "at most 1, at least 40.0 x |"
+
+
 def test_fidelity_is_the_paired_difference() -> None:
     from benchmarks.fidelity import differences
 
