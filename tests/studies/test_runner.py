@@ -57,8 +57,8 @@ def test_only_the_last_model_of_a_run_is_kept(whole: Path) -> None:
     assert len(list((whole / "arrays").glob("*.npz"))) == 4
 
 
-def run_in_process(folder: Path, workers: int = 1) -> subprocess.Popen[bytes]:
-    options = ["--set", "strategies=[random,margin]", "--batch", "20", "--rounds", "4"]
+def run_in_process(folder: Path, workers: int = 1, rounds: int = 4) -> subprocess.Popen[bytes]:
+    options = ["--set", "strategies=[random,margin]", "--batch", "20", "--rounds", str(rounds)]
     return subprocess.Popen(
         [sys.executable, "-c", "from labeltrain.cli import main; main()", "run", "--dataset",
          "digits", *options, "--seeds", "2", "--workspace", str(folder), "--workers", str(workers)],
@@ -233,6 +233,35 @@ def test_orphans_end_with_their_parent(tmp_path: Path) -> None:
     while any(os.path.exists(f"/proc/{pid}") and not _zombie(pid) for pid in children):
         assert time.monotonic() < deadline, "a worker outlived its parent"
         time.sleep(0.1)
+
+
+def test_a_killed_worker_ends_the_study_at_once_and_it_goes_on(tmp_path: Path) -> None:
+    folder = tmp_path / "w"
+    process = run_in_process(folder, workers=2, rounds=50)
+    deadline = time.monotonic() + 60
+    begun: set[str] = set()
+    while len(begun) < 2:  # both workers are at it
+        time.sleep(0.05)
+        assert time.monotonic() < deadline
+        if (folder / "head.json").exists():
+            with Workspace.open(folder, "study", read_only=True) as workspace:
+                begun = {event.run for event in workspace.events() if event.kind == "scored"}
+    os.kill(next(pid for pid in _children(process.pid) if _works(pid)), signal.SIGKILL)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert b"a worker process was killed" in said
+    # The other one was not waited for.
+    assert not any(curve.complete for curve in read_results(folder).curves)
+    again = run_in_process(folder, workers=2, rounds=50)
+    _, said = again.communicate(timeout=120)
+    assert again.returncode == 0, said
+    assert read_results(folder).complete
+
+
+def _works(pid: int) -> bool:
+    import psutil
+
+    return any("spawn_main" in part for part in psutil.Process(pid).cmdline())
 
 
 def _children(pid: int) -> list[int]:

@@ -181,16 +181,16 @@ def run_processes(
                     for future in done:
                         future.result()
                     tick()
-            except BrokenProcessPool as error:
-                raise LabelTrainError(
-                    "a worker process was killed (out of memory?)",
-                    "run the same command again: it goes on from the last committed round; "
-                    "--workers 1 uses less memory",
-                ) from error
-            except BaseException:
+            except BaseException as error:
                 # Stopped: what is committed stays, nothing else is worth waiting for.
                 for child in multiprocessing.active_children():
                     child.kill()
+                if isinstance(error, BrokenProcessPool):
+                    raise LabelTrainError(
+                        "a worker process was killed (out of memory?)",
+                        "run the same command again: it goes on from the last committed round; "
+                        "--workers 1 uses less memory",
+                    ) from error
                 raise
             finally:
                 for pool in pools:
