@@ -73,10 +73,12 @@ def main() -> None:
             dataset, items=np.empty((len(known), 0)), modality="features",
             labels=dataset.labels[known], ids=tuple(dataset.ids[i] for i in known), test=None,
         )  # fmt: skip
-        shells = {
-            seed: replace(empty, items=features_of(dataset, known, encoder, split(empty, seed)[0]))
-            for seed in options.seeds
-        }
+        shells, one_for_all = {}, None
+        for seed in options.seeds:
+            if one_for_all is None or encoder.learns:
+                made = features_of(dataset, known, encoder, split(empty, seed)[0])
+                one_for_all = replace(empty, items=made)
+            shells[seed] = one_for_all
         items = data.take(dataset.items, known)
         for text in options.learners:
             row = [f"{name:14s} {text:60s}"]

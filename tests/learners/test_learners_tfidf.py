@@ -104,13 +104,22 @@ def test_vectors_are_kept_by_content_and_the_longest_stay(monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("name", ["tfidf", "linear"])
 def test_few_labels_of_many_classes_warn_of_nothing(name: str) -> None:
-    items, truth = texts()
+    items, _ = texts()
     features = np.random.default_rng(0).normal(size=(90, 8))
-    training = Training(features, np.arange(4), truth[:4], 3, items=items)
+    training = Training(features, np.arange(30), np.arange(30) % 20, 20, items=items)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model = make(name).fit(training, np.random.default_rng(0))
     assert model.facts()["iterations"] > 0
+
+
+def test_a_loaded_model_keeps_no_texts() -> None:
+    items, truth = texts()
+    training = Training(np.zeros((90, 1)), np.arange(30), truth[:30], 3, items=items)
+    fitted = make("tfidf").fit(training, np.random.default_rng(0))
+    loaded = Tfidf.model.from_arrays(fitted.arrays(), fitted.facts())
+    np.testing.assert_array_equal(loaded.predict_proba(items), fitted.predict_proba(items))
+    assert loaded._vectors._held == []  # type: ignore[attr-defined]
 
 
 def test_a_study_of_texts_from_scratch(tmp_path: Path) -> None:

@@ -52,6 +52,20 @@ def test_test_texts_do_not_matter(tmp_path: Path, split: str) -> None:
         np.testing.assert_array_equal(first.features_of(seed), fitted.encode(given))
 
 
+def test_experiments_with_labels_of_their_own_do_not_share_features(tmp_path: Path) -> None:
+    given = texts()
+    path = tmp_path / "t.csv"
+    rows = [
+        f"{text},{i % 2},{'' if i in (50, 55) else i % 3},{'test' if i >= 40 else 'train'}"
+        for i, text in enumerate(given)
+    ]
+    path.write_text("text,one,two,split\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    for label in ("one", "two", "one"):
+        options = {"text_column": "text", "label_column": label, "split_column": "split"}
+        made = material(str(path), split="own", dataset_options=options)
+        assert len(made.features) == len(made.labels) == (60 if label == "one" else 58)
+
+
 def test_two_experiments_with_other_splits_do_not_share_features(tmp_path: Path) -> None:
     source = table(tmp_path / "t.csv", texts())
     few = material(source, split="redraw", test_fraction=0.6)

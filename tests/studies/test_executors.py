@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,6 +63,26 @@ def test_the_like_is_done_by_the_same_worker() -> None:
             before = (one.dataset, one.encoder, task.seed)
     assert sum(len(workers) > 1 for workers in owners.values()) <= 1  # the last is shared out
     assert changes <= 2 * 2 * 4 + 1  # each encoder of each split once
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 2, 1, 0]])
+def test_what_is_most_like_the_last_task_comes_next(order: list[int]) -> None:
+    spec, materials = study(datasets=2, encoders=1, seeds=2)
+    margin = spec.experiments[0].strategies[1]
+    # The same experiment; the same encoder of the split; nothing in common, twice.
+    like = [Task(0, margin, 0), Task(1, margin, 0), Task(2, margin, 0), Task(0, margin, 1)]
+    last = [None, Task(0, spec.experiments[0].strategies[0], 0)]
+    left = [like[k] for k in order]
+    found = [next_task(left, last, 1, materials) for _ in range(2)]
+    assert found == like[:2]
+
+
+def test_what_another_worker_is_at_is_left_to_it() -> None:
+    spec, materials = study(datasets=2, encoders=1, seeds=2)
+    random, margin = spec.experiments[0].strategies
+    left = [Task(0, margin, 0), Task(1, margin, 0), Task(2, margin, 0)]
+    assert next_task(left, [Task(0, random, 0), None], 1, materials) == Task(2, margin, 0)
+    assert next_task(left, [Task(0, random, 0), Task(3, random, 1)], 1, materials).experiment == 1
 
 
 def test_seeds_come_in_order_so_that_what_is_done_is_paired() -> None:

@@ -21,18 +21,19 @@ KEPT = 3  # sequences of texts whose vectors are kept: the pool's, the test's, a
 
 
 class _Vectors:
-    """TF-IDF vectors over fixed terms; those of the longest sequences of texts are kept.
+    """TF-IDF vectors over fixed terms; those of the `kept` longest sequences of texts are kept.
 
     A round then costs a fit, not the reading of all texts.
     """
 
-    def __init__(self, terms: Sequence[str], idf: np.ndarray) -> None:
+    def __init__(self, terms: Sequence[str], idf: np.ndarray, kept: int = 0) -> None:
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         self._vectoriser = TfidfVectorizer(
             sublinear_tf=True, vocabulary={term: place for place, term in enumerate(terms)}
         )
         self._vectoriser.idf_ = idf
+        self._kept = kept
         self._held: list[tuple[list[str], Any]] = []
 
     def of(self, texts: Iterable[str]) -> Any:
@@ -42,7 +43,8 @@ class _Vectors:
             if held == wanted:  # the very same strings are equal at a glance
                 return rows
         rows = self._vectoriser.transform(wanted)
-        self._held = sorted([*self._held, (wanted, rows)], key=lambda pair: -len(pair[0]))[:KEPT]
+        longest = sorted([(wanted, rows), *self._held], key=lambda pair: -len(pair[0]))
+        self._held = longest[: self._kept]
         return rows
 
 
@@ -210,5 +212,5 @@ class Tfidf(Learner):
         terms = vectoriser.get_feature_names_out().tolist()
         held = None if usable is None else usable.copy()
         idf = vectoriser.idf_.astype(np.float64)
-        self._pool = _Pool(training.items, held, terms, idf, _Vectors(terms, idf))
+        self._pool = _Pool(training.items, held, terms, idf, _Vectors(terms, idf, KEPT))
         return self._pool

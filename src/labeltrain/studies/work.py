@@ -33,6 +33,7 @@ class Work:
     def __init__(self, spec: StudySpec, tasks: Iterable[Task]) -> None:
         self._runs: dict[str, ExperimentSpec] = {}
         self._left: dict[tuple[str, str, str], float] = defaultdict(float)
+        self._units: dict[tuple[str, str, str], int] = defaultdict(int)  # floats do not end at 0
         self._taken: dict[tuple[str, ...], list[float]] = defaultdict(lambda: [0.0, 0.0])
         self.done = 0.0
         for task in tasks:
@@ -40,11 +41,13 @@ class Work:
             self._runs[run_name(experiment, task.strategy, task.seed)] = experiment
             for number in range(experiment.rounds + 1):
                 labels = experiment.seed_size + number * experiment.batch
-                self._left[_key(experiment, "scored")] += _guess(experiment.learner, labels)
-            if (final := experiment.final) is not None:
-                at = final.at or [labels]
-                for budget in at:
-                    self._left[_key(experiment, "final")] += _guess(final.learner, budget)
+                self._add(_key(experiment, "scored"), labels)
+            for budget in (experiment.final.at or [labels]) if experiment.final else ():
+                self._add(_key(experiment, "final"), budget)
+
+    def _add(self, key: tuple[str, str, str], labels: float) -> None:
+        self._left[key] += _guess(key[2], labels)
+        self._units[key] += 1
 
     def saw(self, event: Event) -> None:
         """Take note of what a round or a training took."""
@@ -56,7 +59,8 @@ class Work:
         known = [body["labels"] if isinstance(budget, str) else budget for budget in budgets]
         guess = sum(_guess(key[2], labels) for labels in known)
         took = float(sum(body["seconds"].values()))
-        self._left[key] = max(0.0, self._left[key] - guess)
+        self._units[key] -= len(budgets)
+        self._left[key] = max(0.0, self._left[key] - guess) if self._units[key] > 0 else 0.0
         for name in (key, key[1:]):
             self._taken[name][0] += guess
             self._taken[name][1] += took

@@ -85,18 +85,18 @@ class _Graph:
         return same or np.array_equal(self.features, training.features)
 
 
-KEPT = 3  # searches: of the pool, of the test items, and another
-_searched: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
+KEPT = 3
+_searched: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]] = []
 
 
 def _neighbours(points: np.ndarray, rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the k points nearest to each row, and their distances; of equal points only those.
 
     A model is asked about the same pool and test items in every round, and only the labels change:
-    what was found is kept, the longest first, so that small parts of the pool do not drive it out.
+    what was found is kept, what was longest to search first: rows of the pool need no search.
     """
     k = min(k, len(points))
-    for held, asked, index, distance in _searched:
+    for held, asked, index, distance, _ in _searched:
         if index.shape[1] == k and np.array_equal(asked, rows) and _same(held, points):
             return index, distance
     place = {row.tobytes(): number for number, row in enumerate(points)}
@@ -109,8 +109,8 @@ def _neighbours(points: np.ndarray, rows: np.ndarray, k: int) -> tuple[np.ndarra
         asked_rows = np.arange(n, n + len(other))
         index[other], distance[other] = nearest_candidates(together, asked_rows, np.arange(n), k)
     found = [one for one in _searched if _same(one[0], points)]  # another pool's are of no use
-    found.append((points, rows, index, distance))
-    _searched[:] = sorted(found, key=lambda one: -len(one[1]))[:KEPT]
+    found.insert(0, (points, rows, index, distance, len(other)))
+    _searched[:] = sorted(found, key=lambda one: -one[4])[:KEPT]
     return index, distance
 
 
