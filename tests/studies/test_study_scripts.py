@@ -195,3 +195,17 @@ def test_the_script_reads_a_study(tmp_path: Path) -> None:
     )
     assert again.stdout == done.stdout
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_docs_have_the_table_of_the_curves_that_are_kept() -> None:
+    from benchmarks import factorial
+
+    kept = sorted((ROOT / "studies" / "results" / "factorial").glob("*-curves.jsonl"))
+    lines = [one for path in kept for one in factorial.read(path)]
+    cells = factorial.curves_of(lines, ["uherding", "margin"])
+    page = (ROOT / "docs" / "studies.md").read_text(encoding="utf-8").splitlines()
+    for data, found in cells.items():
+        table = factorial.table(factorial.labels(data, found))
+        assert len(table) > 3
+        start = page.index(table[0])
+        assert page[start : start + len(table)] == table
