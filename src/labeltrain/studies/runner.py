@@ -35,7 +35,7 @@ PACKAGES = (
 
 
 class Progress(Protocol):
-    """What shows how far a study is; see ``cli/progress.py``."""
+    """What shows how far a study is; see ``cli/output.py``."""
 
     def stage(self, name: str, total: float) -> None:
         """Begin a stage with that much work."""
