@@ -1,6 +1,6 @@
 """What pretraining, semi-supervised learning and active learning save: alone, and together.
 
-    python benchmarks/factorial.py runs/factorial-texts runs/factorial-images [--out FILE]
+    python benchmarks/factorial.py runs/factorial-texts runs/factorial-mnist [--out FILE]
     python benchmarks/factorial.py studies/results/factorial/*-curves.jsonl [--plot FILE]
 
 Reads studies, or the curves of some that were kept with `--curves`. Experiments are named "DATA,

@@ -33,6 +33,14 @@ class TestRawOnFeatures(EncoderContract):
         return np.random.default_rng(0).normal(size=(5, 3))
 
 
+class TestRawOnImages(EncoderContract):
+    def encoder(self) -> Encoder:
+        return make("raw", size=4)
+
+    def items(self) -> Any:
+        return list(np.random.default_rng(0).integers(0, 256, (5, 6, 8, 3), dtype=np.uint8))
+
+
 class TestMiniLM(EncoderContract):
     def encoder(self) -> Encoder:
         return make("minilm", max_length=16)

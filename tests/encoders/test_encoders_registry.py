@@ -38,7 +38,9 @@ def test_described_names_and_options_are_real() -> None:
         ("minilm", {"max_len": 3}, "no option 'max_len'.*\n.*did you mean 'max_length'"),
         ("minilm", {"max_length": 0}, "max_length is 0"),
         ("minilm", {"max_length": "128"}, "max_length is '128'"),
-        ("raw", {"size": 3}, "no option 'size'"),
+        ("raw", {"sizes": 3}, "no option 'sizes'"),
+        ("raw", {"size": 0}, "size is 0.*\n.*side of a square"),
+        ("raw", {"size": True}, "size is True"),
         ("efficientnet-lite0", {"size": 100}, "size is 100.*\n.*multiple of 32"),
     ],
 )
@@ -86,8 +88,35 @@ def test_raw_pixels() -> None:
     array = make("raw").encode(images)  # type: ignore[arg-type]
     assert (array.shape, array.dtype) == ((5, 36), np.float32)
     assert np.array_equal(array, images.reshape(5, -1).astype(np.float32) / np.float32(255))
-    with pytest.raises(BadInput, match="use the encoder efficientnet-lite0"):
+    with pytest.raises(BadInput, match=r"size: 32.*efficientnet-lite0"):
         make("raw").encode(["a.png"])
+
+
+def test_raw_pixels_of_files_and_of_several_shapes_are_scaled(tmp_path: Path) -> None:
+    from PIL import Image
+
+    red = np.zeros((8, 6, 3), dtype=np.uint8)
+    red[..., 0] = 255
+    Image.fromarray(red).save(tmp_path / "red.png")
+    Image.new("RGBA", (5, 5), (0, 0, 0, 0)).save(tmp_path / "nothing.png")
+    grey = np.full((4, 4), 51, dtype=np.uint8)
+    encoder = make("raw", size=4)
+    items = [str(tmp_path / "red.png"), tmp_path / "nothing.png", grey]
+    array = encoder.encode(items)
+    assert (array.shape, array.dtype) == ((3, 48), np.float32)
+    assert np.array_equal(array[0].reshape(16, 3), np.tile(np.float32([1, 0, 0]), (16, 1)))
+    assert np.array_equal(array[1], np.ones(48))  # transparent: white
+    assert np.array_equal(array[2], np.full(48, np.float32(51) / np.float32(255)))
+    assert encoder.encode([]).shape == (0, 48)
+    assert encoder.fingerprint() != make("raw").fingerprint()
+    for none in (Table({"a": np.array([1.0])}), np.zeros((2, 3))):
+        with pytest.raises(BadInput, match="size=4 scales images"):
+            encoder.encode(none)  # type: ignore[arg-type]
+
+
+def test_raw_pixels_of_image_files_in_a_study() -> None:
+    made = features(load("emoji"), make("raw", size=8), positions=np.arange(4))
+    assert made.array.shape == (4, 192)
 
 
 def test_raw_table() -> None:

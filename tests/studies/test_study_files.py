@@ -10,6 +10,8 @@ import pytest
 import yaml
 from PIL import Image
 
+from labeltrain import encoders
+from labeltrain.data import load, take
 from labeltrain.learners.registry import get
 from labeltrain.studies import read_results, run_study
 from labeltrain.studies.prepare import refuse_bad_names
@@ -27,6 +29,20 @@ def test_the_spec_is_sound(path: Path) -> None:
         names = [experiment.learner, *([experiment.final.learner] if experiment.final else [])]
         minutes = any(get(name).reads == "items" and name != "tfidf" for name in names)
         assert len(experiment.seeds) >= (5 if minutes else 10)
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+def test_the_encoders_read_the_data(path: Path) -> None:
+    seen = []
+    for e in load_spec(path).experiments:
+        wanted = (e.dataset, e.dataset_options, e.encoder, e.encoder_options)
+        if wanted in seen:
+            continue
+        seen.append(wanted)
+        dataset = load(e.dataset, **e.dataset_options)
+        name = encoders.default_for(dataset.modality) if e.encoder == "auto" else e.encoder
+        items = take(dataset.items, np.arange(8))
+        assert len(encoders.make(name, **e.encoder_options).encode(items)) == 8
 
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)

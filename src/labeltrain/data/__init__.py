@@ -5,7 +5,7 @@ from __future__ import annotations
 from labeltrain.data.catalogue import describe, load, names
 from labeltrain.data.checks import require_trainable
 from labeltrain.data.dataset import Dataset, Kind, Modality, take
-from labeltrain.data.images import read_image
+from labeltrain.data.images import read_image, square
 from labeltrain.data.split import split
 from labeltrain.data.table import Table
 
@@ -20,5 +20,6 @@ __all__ = [
     "read_image",
     "require_trainable",
     "split",
+    "square",
     "take",
 ]

@@ -68,6 +68,20 @@ def read_image(item: str | Path | np.ndarray) -> Image.Image:
         raise _unreadable(item, error) from error
 
 
+def square(item: str | Path | np.ndarray, size: int) -> np.ndarray:
+    """Return one image scaled to a square (bilinear), uint8 (size, size, 3); see `read_image`.
+
+    Examples
+    --------
+    >>> square(np.zeros((28, 20), dtype=np.uint8), 8).shape
+    (8, 8, 3)
+    """
+    from PIL import Image
+
+    scaled = read_image(item).resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(scaled, dtype=np.uint8)
+
+
 def check_headers(paths: list[str], where: str) -> None:
     """Raise BadInput naming the files whose header is not that of an image."""
     from PIL import Image

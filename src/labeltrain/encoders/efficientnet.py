@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from labeltrain.assets import ASSETS, fetch, sha256_of, write_atomically
-from labeltrain.data import Modality, read_image
+from labeltrain.data import Modality, square
 from labeltrain.encoders.base import Encoder, choose_device, import_torch, major, refuse_no_list
 from labeltrain.errors import BadInput, missing_extra
 
@@ -95,10 +95,7 @@ class EfficientNetLite0(Encoder):
         return result
 
     def _pixels(self, item: Any) -> np.ndarray:
-        from PIL import Image
-
-        image = read_image(item).resize((self.size, self.size), Image.Resampling.BILINEAR)
-        return (np.asarray(image, dtype=np.float32) - 127) / 128
+        return (square(item, self.size).astype(np.float32) - 127) / 128
 
 
 def load_weights() -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from labeltrain.data import Modality, Table
+from labeltrain.data import Modality, Table, square
 from labeltrain.encoders.base import Encoder
 from labeltrain.errors import BadInput
 
@@ -28,6 +28,18 @@ class RawEncoder(Encoder):
     column becomes one 0/1 feature for each of its values (the 100 most frequent; a missing cell
     is all zeros). All given rows, test items too, set the mean and the values: no labels are used.
 
+    Parameters
+    ----------
+    size : int, optional
+        Images are scaled to a square of this side in pixels (bilinear), in colour, on white where
+        transparent: for files, and for images of several shapes. None: arrays of one shape only,
+        as they are.
+
+    Raises
+    ------
+    BadInput
+        Image files, or images of several shapes, without `size`.
+
     Examples
     --------
     >>> import numpy as np
@@ -43,21 +55,32 @@ class RawEncoder(Encoder):
     modalities: frozenset[Modality] = frozenset({"features", "table", "image"})
     whole = True
 
+    def __init__(self, *, size: int | None = None) -> None:
+        if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
+            raise BadInput(f"size is {size!r}", "give the side of a square in pixels, such as 32")
+        self.size = size
+
     def fingerprint(self) -> dict[str, str | int | float]:
-        return {"encoder": "raw", "version": 1, "most_categories": MOST_CATEGORIES}
+        made: dict[str, str | int | float] = {
+            "encoder": "raw", "version": 1, "most_categories": MOST_CATEGORIES
+        }  # fmt: skip
+        return made if self.size is None else {**made, "size": self.size}
 
     @property
     def dimension(self) -> int | None:
         return None
 
     def encode(self, items: Sequence[Any]) -> np.ndarray:
+        if self.size is not None:
+            return _scaled(items, self.size)
         if isinstance(items, Table):
             return _table_features(items)
         array = items if isinstance(items, np.ndarray) else _stacked(items)
         if array is None:
             raise BadInput(
-                "the encoder 'raw' reads images only as one array of pixels, not as files",
-                "use the encoder efficientnet-lite0",
+                "the encoder 'raw' reads images only as arrays of one shape, not as files",
+                "scale them with encoder_options: {size: 32}, or use the encoder "
+                "efficientnet-lite0",
             )
         if array.dtype == np.uint8 and array.ndim > 2:
             return array.reshape(len(array), -1).astype(np.float32) / np.float32(255)
@@ -65,6 +88,16 @@ class RawEncoder(Encoder):
         if features.ndim == 2:
             _warn_of_scales(features)
         return features
+
+
+def _scaled(items: Sequence[Any], size: int) -> np.ndarray:
+    """Return the pixels of images as squares of one size, in colour, divided by 255."""
+    if isinstance(items, Table) or (isinstance(items, np.ndarray) and items.ndim < 3):
+        raise BadInput(f"size={size} scales images, and these are none", "leave it out")
+    if not len(items):
+        return np.empty((0, size * size * 3), dtype=np.float32)
+    rows = (square(item, size) for item in items)
+    return np.stack([row.reshape(-1).astype(np.float32) / np.float32(255) for row in rows])
 
 
 def _stacked(items: Sequence[Any]) -> np.ndarray | None:

@@ -32,8 +32,8 @@ _REGISTRY: dict[str, _Entry] = {
     "raw": _Entry(
         RawEncoder,
         ("features", "table", "image"),
-        (),
-        "features as they are, arrays of pixels (not image files), columns of a table",
+        ("size",),
+        "features as they are, pixels (image files with size), columns of a table",
     ),
     "minilm": _Entry(
         minilm,

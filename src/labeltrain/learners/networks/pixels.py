@@ -7,19 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from labeltrain.data import read_image
+from labeltrain.data import square
 from labeltrain.encoders.augment import Strength, augmented_image
 
 
 def squares(items: Sequence[Any], size: int) -> list[np.ndarray]:
     """Return each image scaled to a square, uint8 (size, size, 3)."""
-    from PIL import Image
-
-    shape = (size, size)
-    return [
-        np.asarray(read_image(item).resize(shape, Image.Resampling.BILINEAR), dtype=np.uint8)
-        for item in items
-    ]
+    return [square(item, size) for item in items]
 
 
 def view(row: np.ndarray, strength: Strength, rng: np.random.Generator) -> np.ndarray:
