@@ -119,7 +119,7 @@ def test_the_schedule_and_the_number_of_steps_do_not_depend_on_the_labels() -> N
 
 
 def test_a_training_that_diverges_goes_back_and_says_so() -> None:
-    with pytest.warns(UserWarning, match="diverged 1 times"):
+    with pytest.warns(UserWarning, match="diverged 1 time,"):
         network, report, _ = run(Settings(steps=60, learning_rate=0.02), breaks_at=frozenset({35}))
     assert report.rollbacks == 1
     assert report.stopped is None
@@ -135,6 +135,25 @@ def test_a_training_that_keeps_diverging_stops_at_the_last_sound_state() -> None
     assert report.stopped == 30
     assert all(torch.isfinite(p).all() for p in network.parameters())
     assert accuracy(network) > 0.8
+
+
+def test_a_training_whose_last_good_state_is_bad_already_begins_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The state kept at step 30 was spoilt by the full rate, and a lower one does not mend it."""
+    rates: list[float] = []
+
+    def spoilt(state: Any, *others: Any) -> float:
+        step = others[5]
+        rates[step:] = [state.optimiser.param_groups[0]["lr"]]
+        return 200.0 if step >= 30 and rates[0] > 0.015 else 0.5
+
+    monkeypatch.setattr(training, "_step", spoilt)
+    monkeypatch.setattr(training, "RECENT", 1)
+    with pytest.warns(UserWarning, match="diverged 1 time,"):
+        _, report, _ = run(Settings(steps=60, learning_rate=0.02))
+    assert (report.rollbacks, report.stopped, report.steps) == (1, None, 60)
+    assert rates[0] == pytest.approx(0.01)
 
 
 def test_a_loss_that_explodes_is_divergence() -> None:
@@ -164,8 +183,7 @@ def test_what_divergence_is(losses: list[float], classes: int, lost: bool) -> No
 def test_a_training_does_not_go_back_to_a_state_that_was_bad_already(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    steps = iter(range(10_000))
-    monkeypatch.setattr(training, "_step", lambda *rest: 0.1 if next(steps) < 27 else 4.0)
+    monkeypatch.setattr(training, "_step", lambda *rest: 0.1 if rest[6] < 27 else 4.0)
     with pytest.warns(UserWarning, match="stopped at step 24"):  # not 30, though seen at step 37
         _, report, _ = run(Settings(steps=60))
     assert report.stopped == 24

@@ -218,12 +218,12 @@ def test_all_that_a_step_changes_is_kept(options: dict[str, Any], tmp_path: Path
 
 def test_a_training_that_went_back_goes_on_at_its_lower_rate(tmp_path: Path) -> None:
     breaks = frozenset({10})
-    with pytest.warns(UserWarning, match="diverged 1 times"):
+    with pytest.warns(UserWarning, match="diverged 1 time,"):
         whole = run("fixmatch", breaks_at=breaks)
     assert whole[2].rollbacks == 1
     path = tmp_path / "state"
     killed("fixmatch", path, 30, breaks_at=breaks)
-    with pytest.warns(UserWarning, match="diverged 1 times"):
+    with pytest.warns(UserWarning, match="diverged 1 time,"):
         again = run("fixmatch", path)
     assert again[2].resumed
     same(whole, again)

@@ -236,8 +236,10 @@ def train(
     report = Report()
     own = list(batches(len(labels), settings.batch, settings.steps, rng))
     others = list(batches(unlabelled, settings.batch * settings.ratio, settings.steps, rng))
-    held, at, slower = state.copy(), 0, 1.0
-    begun = held["network"]  # nothing changes what is held
+    begun = held = state.copy()  # nothing changes what is held
+    at, slower = 0, 1.0
+    before = 0  # times that it diverged until the state that is held
+    spare = (0, begun)  # a later state than the one held, after going back to the beginning
     step = 0
     if checkpoint is not None and (kept := checkpoint.load(held, rng, device)) is not None:
         held, facts = kept
@@ -245,6 +247,7 @@ def train(
         step = at = facts["step"]
         slower = facts["slower"]
         report = Report(**{**facts["report"], "resumed": at})
+        before = report.rollbacks
     started = time.perf_counter()
     try:
         while step <= _last(state, settings):
@@ -252,7 +255,8 @@ def train(
                 if guess is not None:
                     _watch(state, guess, step, settings)
                 if state.losses[-1] <= _tolerable(state.losses, classes):
-                    held, at = state.copy(), step
+                    held, at, before = state.copy(), step, report.rollbacks
+                    spare = (0, begun)
                     if checkpoint is not None:
                         spent = report.before + time.perf_counter() - started
                         told = {**asdict(report), "before": spent}
@@ -268,13 +272,21 @@ def train(
                 step += 1
                 continue
             report.rollbacks += 1
-            state.restore(held)
             if report.rollbacks >= CHANCES:
-                report.stopped = at if _is_sound(state, source, labels, own[0]) else 0
-                if not report.stopped:
-                    network.load_state_dict(begun)
-                    average.load_state_dict(begun)
+                report.stopped = 0
+                for where, kept in sorted([spare, (at, held)], key=lambda one: -one[0]):
+                    state.restore(kept)
+                    if _is_sound(state, source, labels, own[0]):
+                        report.stopped = where
+                        break
+                else:
+                    network.load_state_dict(begun["network"])
+                    average.load_state_dict(begun["network"])
                 break
+            if step == at or report.rollbacks > before + 1:  # what is held is no better
+                spare = max(spare, (at, held), key=lambda one: one[0])
+                held, at, before = begun, 0, report.rollbacks
+            state.restore(held)
             step, slower = at, slower * 0.5
     except BaseException:
         if checkpoint is not None:
@@ -285,7 +297,8 @@ def train(
         how = "stopped at" if report.stopped is not None else "went back and on from an earlier"
         name = "labels only" if weighting is None else repr(weighting.name)
         warnings.warn(
-            f"training with {name} diverged {report.rollbacks} times, and {how} "
+            f"training with {name} diverged {report.rollbacks} "
+            f"time{'s' if report.rollbacks > 1 else ''}, and {how} "
             f"step{'' if report.stopped is None else f' {report.stopped}'}: use a smaller "
             "learning_rate",
             stacklevel=2,
