@@ -292,6 +292,40 @@ def test_a_ratio_divides_by_what_the_last_training_takes_alone(
     assert ledger.training_alone == pytest.approx(10.0)
 
 
+def test_what_the_proxy_of_another_strategy_had_made_is_booked_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from labeltrain.learners.semi import propagation
+
+    own = propagation._graph_of
+
+    def told(*rest: Any) -> tuple[Any, float]:
+        graph, seconds = own(*rest)
+        return graph, 50.0 if seconds else 0.0
+
+    monkeypatch.setattr(propagation, "_graph", None)
+    monkeypatch.setattr(propagation, "_graph_of", told)
+    spec = {**SMALL, "seeds": 1, "learner": "propagation", "strategies": "random,margin"}
+    first, second = labeltrain.run(**spec, final=MLP, workspace=tmp_path / "w").costs
+    assert first.seconds["proxy"] < 50.0 < second.seconds["proxy"] < 100.0
+
+
+@pytest.mark.parametrize("name", ["propagation", "tfidf"])
+def test_a_fit_tells_what_an_earlier_one_had_prepared(name: str) -> None:
+    from labeltrain.learners import Training, make
+
+    rng = np.random.default_rng(0)
+    texts = ["a red rose", "the blue sea", "a rose", "the sea"] * 10
+    training = Training(
+        rng.normal(size=(40, 4)).astype(np.float32), np.array([0, 1]), np.array([0, 1]), 2,
+        items=texts,
+    )  # fmt: skip
+    learner = make(name)
+    costs = [learner.fit(training, rng).cost for _ in range(3)]
+    assert costs[0].prepared == 0.0
+    assert 0.0 < costs[1].prepared == costs[2].prepared < costs[0].seconds
+
+
 def test_a_cache_that_is_empty_filled_or_partly_filled_is_told_apart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

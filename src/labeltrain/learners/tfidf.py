@@ -101,6 +101,7 @@ class _Pool:
     terms: list[str]
     idf: np.ndarray
     vectors: _Vectors
+    seconds: float  # that it took
 
     def is_of(self, training: Training) -> bool:
         mine, theirs = self.usable, training.usable
@@ -170,7 +171,7 @@ class Tfidf(Learner):
         seen = np.bincount(training.labels, minlength=training.classes) > 0
         if seen.sum() < 2:
             return PriorModel(training.prior(), training.features.shape[1])
-        pool = self._pool_of(training)
+        pool, prepared = self._pool_of(training)
         rows = pool.vectors.of(training.items)[training.labelled]
         fitted = LogisticRegression(C=self.strength, max_iter=1000)
         if rows.nnz and len(training.labels) <= min(SPAN, rows.shape[1]):
@@ -191,14 +192,17 @@ class Tfidf(Learner):
             {"terms": pool.terms, "labels": len(training.labels), "iterations": iterations},
             pool.vectors,
         )
-        model.cost = Cost(len(training.labels) * iterations, time.perf_counter() - started)
+        spent = time.perf_counter() - started
+        model.cost = Cost(len(training.labels) * iterations, spent, prepared)
         return model
 
-    def _pool_of(self, training: Training) -> _Pool:
+    def _pool_of(self, training: Training) -> tuple[_Pool, float]:
+        """Return the texts as vectors, and the seconds that an earlier fit spent on them."""
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         if self._pool is not None and self._pool.is_of(training):
-            return self._pool
+            return self._pool, self._pool.seconds
+        started = time.perf_counter()
         usable = training.usable
         everything = np.arange(len(training.features))
         texts = take(training.items, everything if usable is None else np.flatnonzero(usable))
@@ -212,5 +216,8 @@ class Tfidf(Learner):
         terms = vectoriser.get_feature_names_out().tolist()
         held = None if usable is None else usable.copy()
         idf = vectoriser.idf_.astype(np.float64)
-        self._pool = _Pool(training.items, held, terms, idf, _Vectors(terms, idf, KEPT))
-        return self._pool
+        vectors = _Vectors(terms, idf, KEPT)
+        vectors.of(training.items)
+        seconds = time.perf_counter() - started
+        self._pool = _Pool(training.items, held, terms, idf, vectors, seconds)
+        return self._pool, 0.0

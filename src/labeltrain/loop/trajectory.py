@@ -398,6 +398,7 @@ class Trajectory:
                 # Up to here; the commit of this very event is counted in the next round.
                 "store": timing["store"] + time.perf_counter() - evaluated,
             },
+            "prepared": self._model.cost.prepared,
             "examples": self._model.cost.examples,
             "predicted": items,
         }

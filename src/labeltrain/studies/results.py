@@ -135,6 +135,9 @@ def ledger(
     alone = 0.0
     for run in runs:
         end = run.finals[-1].body
+        # What another strategy's run had made already, such as a graph, is paid once by each.
+        fits = (event.body for event in run.scored if event.body["examples"])
+        seconds["proxy"] += _prepared(next(fits, {}))
         for event in run.scored:
             if event.body["round"] <= end["round"]:
                 spent = event.body["seconds"]
@@ -170,9 +173,9 @@ def ledger(
     )  # fmt: skip
 
 
-def _prepared(final: dict[str, Any]) -> float:
+def _prepared(body: dict[str, Any]) -> float:
     """Return the seconds that earlier trainings had spent on what a training used."""
-    return float(final.get("prepared", 0.0))
+    return float(body.get("prepared", 0.0))
 
 
 def _book_encoding(
