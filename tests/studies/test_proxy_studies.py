@@ -144,6 +144,8 @@ def test_items_go_to_an_expensive_learner_that_reads_them(tmp_path: Path) -> Non
         ({"learner": "mlp", "at": "20,x"}, "not a whole number"),
         ({"learner": "mlp", "refresh": True}, "give final.at"),
         ({"learner": "mlp", "when": 3}, "final.when"),
+        ({"learner": "mlp", "steps": 3}, "final.learner_options.steps"),
+        ({"at": [20]}, "--final finetune"),
         ({"learner": "tfidf"}, "'tfidf' reads text, not features"),
         ({}, "final.learner"),
     ],
@@ -152,6 +154,12 @@ def test_bad_finals_are_refused_by_name(final: dict[str, Any], text: str) -> Non
     with pytest.raises(BadInput) as refused:
         labeltrain.run(**SMALL, final=final)
     assert text in str(refused.value), str(refused.value)
+
+
+def test_a_number_of_labels_between_two_rounds_is_told_where_it_is_trained() -> None:
+    with pytest.warns(UserWarning, match="final.at.*15 at 20, 21 at 30 labels"):
+        results = labeltrain.run(**SMALL, final={**MLP, "at": [10, 15, 21]})
+    assert results.curves[-1].labels.tolist() == [10, 20, 30]
 
 
 def test_the_command_line(tmp_path: Path) -> None:

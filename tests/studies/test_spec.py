@@ -35,6 +35,8 @@ def test_seeds_are_a_number_a_list_or_a_range(seeds: Any, expected: tuple[int, .
     ("change", "message"),
     [
         ({"roundss": 3}, "unknown key 'roundss'.*\n.*did you mean 'rounds'"),
+        ({"learner": "mlp", "steps": 3}, "did you mean 'learner_options.steps'"),
+        ({"final": {"learner": "mlp"}, "width": 3}, "'final.learner_options.width'"),
         ({"batch": 0}, "batch=0"),
         ({"batch": 2.5}, "batch=2.5"),
         ({"rounds": -1}, "rounds=-1"),

@@ -13,7 +13,7 @@ from labeltrain.store import Event
 from labeltrain.studies.prepare import run_name
 from labeltrain.studies.runner import tasks_of
 from labeltrain.studies.spec import StudySpec, parse_spec
-from labeltrain.studies.work import FIT, NETWORK, Work
+from labeltrain.studies.work import FIT, STEP, STEPS, Work
 
 FINAL = {"learner": "finetune", "at": [20, 30]}
 BOTH = {
@@ -24,6 +24,7 @@ BOTH = {
         {"name": "another final one", "learner": "mlp", "final": FINAL},
     ],
 }  # fmt: skip
+NETWORK = STEP * STEPS
 FITS = FIT * (1.1 + 1.2 + 1.3)  # of one trajectory, guessed
 
 
@@ -42,6 +43,13 @@ def test_before_anything_was_seen_networks_are_minutes_and_fits_are_not() -> Non
     _, work = begun()
     assert work.done == 0.0
     assert work.total == pytest.approx(6 * FITS + 8 * NETWORK)
+
+
+def test_a_network_of_few_steps_is_not_minutes() -> None:
+    short = {"learner": "finetune", "learner_options": {"steps": 5}}
+    spec = parse_spec({**BOTH, "experiments": [{"final": short}, {**short, "name": "alone"}]})
+    work = Work(spec, tasks_of(spec))
+    assert work.total == pytest.approx(2 * FITS + (2 + 6) * 5 * STEP)
 
 
 def test_one_training_tells_what_the_others_take() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -261,6 +262,15 @@ def _refuse_bad_final(spec: ExperimentSpec) -> None:
         raise BadInput(
             f"final.at has {final.at[0]}, and the seed set already has {spec.seed_size} labels",
             f"give at least {spec.seed_size}",
+        )
+    budgets = {spec.seed_size + spec.batch * number for number in range(spec.rounds + 1)}
+    late = {at: min(b for b in budgets if b >= at) for at in final.at if at not in budgets}
+    if late:
+        moved = ", ".join(f"{at} at {labels}" for at, labels in late.items())
+        warnings.warn(
+            f"{spec.title}: no round ends with these numbers of final.at, so it is trained at the "
+            f"next that has as many: {moved} labels",
+            stacklevel=2,
         )
     if final.refresh and not final.at:
         raise BadInput(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from collections.abc import Mapping, Sequence
 from numbers import Integral
@@ -20,6 +21,7 @@ from pydantic import (
 )
 
 from labeltrain.errors import BadInput, nearest, refuse_unknown_parameters, unknown_name
+from labeltrain.learners import registry as learners
 from labeltrain.studies.overrides import no_list, overridden, read_yaml
 
 
@@ -322,8 +324,6 @@ def parse_spec(values: Mapping[str, Any]) -> StudySpec:
 
 def _check_names(spec: StudySpec) -> None:
     """Refuse titles that make no run name, a baseline nobody runs, unknown reading options."""
-    import inspect
-
     from labeltrain.data import load
 
     readable = [name for name in inspect.signature(load).parameters if name != "source"]
@@ -375,11 +375,23 @@ def load_spec(
 def _refuse_unknown(values: Mapping[str, Any], known: Sequence[str], where: str) -> None:
     for key in values:
         if key not in known:
-            close = nearest(str(key), known)
+            close = _option_of_a_learner(str(key), values) or nearest(str(key), known)
             raise BadInput(
                 f"unknown key {where + str(key)!r}",
                 f"did you mean {close!r}?" if close else f"known: {', '.join(sorted(known))}",
             )
+
+
+def _option_of_a_learner(key: str, values: Mapping[str, Any]) -> str | None:
+    """Return the whole key of a learner's parameter; None if it is none."""
+    final = values.get("final")
+    last = final.get("learner") if isinstance(final, Mapping) else final
+    for name, where in ((values.get("learner", "linear"), ""), (last, "final.")):
+        if not isinstance(name, str) or name not in learners.names():
+            continue
+        if key in inspect.signature(learners.get(name)).parameters:
+            return f"{where}learner_options.{key}"
+    return None
 
 
 def _readable(error: ValidationError) -> BadInput:
@@ -391,6 +403,8 @@ def _readable(error: ValidationError) -> BadInput:
         where = ".".join(str(part) for part in problem["loc"] if part != "experiments")
         where = where.removeprefix("0.")
         lines.append(f"{where}={problem.get('input')!r}: {problem['msg']}")
+        if problem["type"] == "missing" and problem["loc"][-2:] == ("final", "learner"):
+            remedy = "say which learner is trained: --final finetune, or final: {learner: finetune}"
         if problem["type"] == "extra_forbidden":
             name = str(problem["loc"][-1])
             fields = {
@@ -403,6 +417,8 @@ def _readable(error: ValidationError) -> BadInput:
             close = nearest(name, fields)
             if close:
                 remedy = f"did you mean {close!r}?"
+            if problem["loc"][-2:-1] == ("final",):
+                remedy = f"a parameter of its learner is final.learner_options.{name}"
         if problem["type"] == "literal_error":
             close = nearest(str(problem.get("input")), _options(problem))
             if close:

@@ -12,7 +12,8 @@ from labeltrain.studies.executors import Task
 from labeltrain.studies.prepare import run_name
 from labeltrain.studies.spec import ExperimentSpec, StudySpec
 
-NETWORK = 60.0  # seconds of a training until one was seen
+STEP = 0.2  # seconds of a step of a network until a training was seen
+STEPS = 300  # of a network that is given no number
 FIT = 0.1  # of a fit on features with no label, which grows by as much with every 100 labels
 
 
@@ -41,12 +42,13 @@ class Work:
             self._runs[run_name(experiment, task.strategy, task.seed)] = experiment
             for number in range(experiment.rounds + 1):
                 labels = experiment.seed_size + number * experiment.batch
-                self._add(_key(experiment, "scored"), labels)
+                self._add(experiment, "scored", labels)
             for budget in (experiment.final.at or [labels]) if experiment.final else ():
-                self._add(_key(experiment, "final"), budget)
+                self._add(experiment, "final", budget)
 
-    def _add(self, key: tuple[str, str, str], labels: float) -> None:
-        self._left[key] += _guess(key[2], labels)
+    def _add(self, experiment: ExperimentSpec, kind: str, labels: float) -> None:
+        key = _key(experiment, kind)
+        self._left[key] += _guess(experiment, kind, labels)
         self._units[key] += 1
 
     def saw(self, event: Event) -> None:
@@ -57,7 +59,7 @@ class Work:
         key, body = _key(experiment, event.kind), event.body
         budgets = [body["labels"]] if event.kind == "scored" else body["budgets"]
         known = [body["labels"] if isinstance(budget, str) else budget for budget in budgets]
-        guess = sum(_guess(key[2], labels) for labels in known)
+        guess = sum(_guess(experiment, event.kind, labels) for labels in known)
         took = float(sum(body["seconds"].values()))
         self._units[key] -= len(budgets)
         self._left[key] = max(0.0, self._left[key] - guess) if self._units[key] > 0 else 0.0
@@ -86,8 +88,11 @@ def _key(experiment: ExperimentSpec, kind: str) -> tuple[str, str, str]:
     return experiment.title, kind, experiment.learner
 
 
-def _guess(learner: str, labels: float) -> float:
+def _guess(experiment: ExperimentSpec, kind: str, labels: float) -> float:
     """Return seconds of a fit before one was seen."""
+    learner, options = experiment.learner, experiment.learner_options
+    if kind == "final" and experiment.final is not None:
+        learner, options = experiment.final.learner, experiment.final.learner_options
     if issubclass(learners.get(learner), NetworkLearner):
-        return NETWORK
+        return STEP * float(options.get("steps", STEPS))
     return FIT * (1.0 + labels / 100.0)
