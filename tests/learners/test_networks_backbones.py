@@ -13,6 +13,7 @@ from tiny_models import COLOURS, coloured_images, coloured_texts, save_image_mod
 from labeltrain.encoders import make as make_encoder
 from labeltrain.encoders.augment import Strength
 from labeltrain.errors import BadInput, StoreDamaged
+from labeltrain.learners import Training, make
 from labeltrain.learners.networks.backbone import Backbone
 from labeltrain.learners.networks.backbones import pretrained, rebuilt
 from labeltrain.learners.networks.classifier import adapted, set_dropout
@@ -479,6 +480,29 @@ def test_a_list_that_was_changed_is_read_again(folder: Any) -> None:
     assert len(shelf.rows(items)) == 5
     items.append("red7")
     assert len(shelf.rows(items)) == 6
+    wanted = [row.tolist() for row in shelf.rows(items)][::-1]
+    items.reverse()
+    assert [row.tolist() for row in shelf.rows(items)] == wanted
+
+
+def test_an_array_that_was_changed_is_read_again() -> None:
+    truth = np.arange(12) % 3
+    images = np.stack(coloured_images(truth))
+    learner = make("cnn", {"steps": 2, "size": 8})
+    training = Training(
+        np.zeros((len(images), 1)), np.arange(6), truth[:6], 3, items=images, modality="image"
+    )
+    first = learner.fit(training, np.random.default_rng(0))
+    batch = images[:6].copy()
+    before = first.predict_proba(batch)
+    batch[:] = images[6:12]
+    assert np.array_equal(first.predict_proba(batch), first.predict_proba(images[6:12].copy()))
+    assert not np.array_equal(first.predict_proba(batch), before)
+    images[:] = images[::-1].copy()
+    again = learner.fit(training, np.random.default_rng(0))
+    fresh = make("cnn", {"steps": 2, "size": 8}).fit(training, np.random.default_rng(0))
+    assert np.array_equal(again.predict_proba(batch), fresh.predict_proba(batch))
+    assert not np.array_equal(again.predict_proba(batch), first.predict_proba(batch))
 
 
 @pytest.mark.parametrize("memory", [1e-9, 1.0])

@@ -66,6 +66,26 @@ def test_its_loss_is_the_cross_entropy_with_the_teacher() -> None:
     assert student.losses(logits, targets).tolist() == pytest.approx(wanted)
 
 
+def test_alignment_moves_the_targets(bert: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: dict[str, list[Any]] = {}
+    losses = NoisyStudent.losses
+    for alignment in ("auto", "uniform"):
+        mine = found[alignment] = []
+
+        def kept(self: Any, logits: Any, targets: Any, mine: list[Any] = mine) -> Any:
+            mine.append(targets.clone())
+            return losses(self, logits, targets)
+
+        monkeypatch.setattr(NoisyStudent, "losses", kept)
+        learner = make("finetune", options(bert, **LINEAR, alignment=alignment))
+        learner.fit(taught(), np.random.default_rng(0))
+    plain, aligned = found["auto"][0], found["uniform"][0]
+    mean = 0.97 / 3 + 0.03 * plain.mean(dim=0)
+    wanted = plain / mean
+    assert torch.allclose(aligned, wanted / wanted.sum(dim=1, keepdim=True), atol=1e-6)
+    assert not torch.allclose(aligned, plain, atol=1e-6)
+
+
 def test_no_weak_view_is_run(bert: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: Any) -> Any:
         raise AssertionError("the network was asked to judge")

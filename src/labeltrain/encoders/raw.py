@@ -59,6 +59,7 @@ class RawEncoder(Encoder):
         if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
             raise BadInput(f"size is {size!r}", "give the side of a square in pixels, such as 32")
         self.size = size
+        self.whole = size is None  # images that are scaled do not depend on each other
 
     def fingerprint(self) -> dict[str, str | int | float]:
         made: dict[str, str | int | float] = {

@@ -96,7 +96,7 @@ class TfidfModel(Model):
 class _Pool:
     """The texts of a pool as vectors: the same in every round."""
 
-    items: Any
+    items: list[str]
     usable: np.ndarray | None
     terms: list[str]
     idf: np.ndarray
@@ -105,7 +105,7 @@ class _Pool:
 
     def is_of(self, training: Training) -> bool:
         mine, theirs = self.usable, training.usable
-        if self.items is not training.items or (mine is None) != (theirs is None):
+        if (mine is None) != (theirs is None) or self.items != list(training.items):
             return False
         return mine is None or theirs is None or np.array_equal(mine, theirs)
 
@@ -219,5 +219,5 @@ class Tfidf(Learner):
         vectors = _Vectors(terms, idf, KEPT)
         vectors.of(training.items)
         seconds = time.perf_counter() - started
-        self._pool = _Pool(training.items, held, terms, idf, vectors, seconds)
+        self._pool = _Pool(list(training.items), held, terms, idf, vectors, seconds)
         return self._pool, 0.0

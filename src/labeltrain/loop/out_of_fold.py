@@ -7,16 +7,22 @@ import dataclasses
 import numpy as np
 
 from labeltrain.data import take
-from labeltrain.learners.base import Learner, Training
+from labeltrain.learners.base import Cost, Learner, Training
 
 FOLDS = 5
 
 
-def out_of_fold(learner: Learner, training: Training, rng: np.random.Generator) -> np.ndarray:
+def out_of_fold(
+    learner: Learner,
+    training: Training,
+    rng: np.random.Generator,
+    costs: list[Cost] | None = None,
+) -> np.ndarray:
     """Return cross-validated probabilities of the labelled items, float64 (m, C).
 
     Folds are dealt within each class, so that every class stays in the training part of a fold
-    as long as it has two labels. With fewer labels than folds each item is its own fold.
+    as long as it has two labels. With fewer labels than folds each item is its own fold. What the
+    fits cost is added to `costs`.
     """
     m = len(training.labelled)
     result = np.tile(training.prior(), (m, 1))
@@ -37,6 +43,8 @@ def out_of_fold(learner: Learner, training: Training, rng: np.random.Generator) 
             rounds=None if training.rounds is None else training.rounds[keep],
         )
         model = learner.fit(part, rng)
+        if costs is not None:
+            costs.append(model.cost)
         held_out = training.labelled[~keep]
         inputs = training.features if learner.reads == "features" else training.items
         result[~keep] = model.predict_proba(take(inputs, held_out))

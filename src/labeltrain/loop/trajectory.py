@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from labeltrain.errors import BadInput, BrokenContract, StoreMissing
-from labeltrain.learners.base import Learner, Model, Training, drawn
+from labeltrain.learners.base import Cost, Learner, Model, Training, drawn
 from labeltrain.loop.budget import affordable, purchasable, within
 from labeltrain.loop.checks import checked, refuse_unmet_needs
 from labeltrain.loop.evaluate import Evaluator
@@ -139,6 +139,7 @@ class Trajectory:
         self.final = final
         self._model: Model | None = None
         self._probabilities: np.ndarray | None = None
+        self._folds: list[Cost] = []  # of out-of-fold fits since the last round was scored
         self._seconds_store = 0.0
         given = [n for n in Need if n in pool.extra] + [Need.EMBEDDINGS, *learner.gives]
         refuse_unmet_needs(strategy, learner.name, given, pool.kind)
@@ -274,14 +275,14 @@ class Trajectory:
         sources: dict[str, Any] = {**pool.extra, "embeddings": pool.features}
         if state.round > 0:
             # Nothing here may lead back to the oracle: arrays and closures over what is known.
-            learner, training = self.learner, self._training()
+            learner, training, folds = self.learner, self._training(), self._folds
             rng = stream(self.plan.seed, "out of fold", state.round)
             sources |= model_sources(
                 learner,
                 self._current_model(),
                 self._inputs,
                 self._pool_probabilities(),
-                lambda: out_of_fold(learner, training, rng),
+                lambda: out_of_fold(learner, training, rng, folds),
             )
         return PoolView(
             len(pool),
@@ -382,7 +383,8 @@ class Trajectory:
         predicting = "select" if chosen_by else "evaluate"
         seconds = {"select": timing["select"], "evaluate": evaluated - predicted}
         seconds[predicting] += predicted - trained
-        items = {"select": 0, "evaluate": self.evaluator.size}
+        items = {"select": sum(c.examples for c in self._folds), "evaluate": self.evaluator.size}
+        self._folds.clear()
         items[predicting] += len(self.pool)
         reference = self.journal.save_model(self._model)
         body = {

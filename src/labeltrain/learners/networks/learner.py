@@ -28,7 +28,7 @@ from labeltrain.learners.networks.heads import from_names, from_probe
 from labeltrain.learners.networks.model import PREFIX, Network, NetworkModel
 from labeltrain.learners.networks.noisy_student import NoisyStudent
 from labeltrain.learners.networks.options import Options
-from labeltrain.learners.networks.shelf import Shelf, in_batches, shared
+from labeltrain.learners.networks.shelf import Shelf, content_of, in_batches, shared
 from labeltrain.learners.networks.source import ItemSource
 from labeltrain.learners.networks.text import TextBackbone
 from labeltrain.learners.semi.checkpoint import Checkpoint, name_of
@@ -53,7 +53,7 @@ class NetworkLearner(Learner):
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self._shelf: tuple[Any, np.ndarray | None, Shelf] | None = None
+        self._shelf: tuple[bytes, np.ndarray | None, Shelf] | None = None
 
     @abstractmethod
     def backbone(self, modality: str) -> Backbone:
@@ -132,9 +132,10 @@ class NetworkLearner(Learner):
 
     def _shelf_of(self, training: Training, torch: Any, device: str) -> Shelf:
         """Return rows of this pool's items, and the frozen lower part: made once for all rounds."""
+        content = content_of(training.items)
         if self._shelf is not None:
-            items, usable, shelf = self._shelf
-            if items is training.items and _equal(usable, training.usable):
+            known, usable, shelf = self._shelf
+            if known == content and _equal(usable, training.usable):
                 return shelf
         options = self.options
         backbone = self.backbone(_modality(training))
@@ -156,7 +157,7 @@ class NetworkLearner(Learner):
             torch.get_num_threads(),
         )  # fmt: skip
         shelf = shared(key, make)
-        self._shelf = (training.items, None if usable is None else usable.copy(), shelf)
+        self._shelf = (content, None if usable is None else usable.copy(), shelf)
         return shelf
 
     def _begun(

@@ -144,6 +144,14 @@ class Options:
                 raise BadInput(
                     f"{self.owner}: method_options without a method", "name one, method=flexmatch"
                 )
+            for key, idle in (("alignment", self.alignment in ("auto", "none")),
+                              ("weight", self.weight is None)):  # fmt: skip
+                if not idle:
+                    raise BadInput(
+                        f"{self.owner}: {key}={getattr(self, key)!r} is of unlabelled items, and "
+                        "there is no method that uses them",
+                        "name one, method=flexmatch",
+                    )
             return None
         import inspect
 

@@ -24,8 +24,8 @@ class Held:
 
     Attributes
     ----------
-    items : sequence
-        As it was given last.
+    texts : tuple of str, or None
+        The items, if they are texts, which cannot change: equal ones need not be hashed.
     key : bytes
         Of its content.
     rows : list of ndarray
@@ -39,7 +39,7 @@ class Held:
         Spent on all of these.
     """
 
-    items: Any
+    texts: tuple[str, ...] | None
     key: bytes
     rows: list[np.ndarray]
     bytes: float | None = None
@@ -67,26 +67,33 @@ class Shelf:
         self.backbone, self.below = backbone, below
         self.memory, self.device = memory, device
         self._held: list[Held] = []
-        self._vectors: list[tuple[Any, Any, np.ndarray]] = []
+        self._vectors: list[tuple[bytes, Any, np.ndarray]] = []
 
     def _of(self, items: Sequence[Any]) -> Held:
         found, key = self._known(items)
         if found is None:
             started = time.perf_counter()
-            found = Held(items, key, self.backbone.rows(items))
+            found = Held(self._texts(items), key, self.backbone.rows(items))
             found.seconds = time.perf_counter() - started
-        found.items = items
         others = [held for held in self._held if held is not found]
         self._held = [*others[1 - KEPT :], found]
         return found
 
     def _known(self, items: Sequence[Any]) -> tuple[Held | None, bytes]:
         """Return what is kept of the items, if anything is, and a hash of their content."""
+        texts = self._texts(items)
         for held in self._held:
-            if held.items is items and len(held.rows) == len(items):
+            if texts is not None and held.texts == texts:
                 return held, held.key
-        key = _content(items)
+        key = content_of(items)
         return next((held for held in self._held if held.key == key), None), key
+
+    def _texts(self, items: Sequence[Any]) -> tuple[str, ...] | None:
+        """Return the items if they are texts: whoever holds the list may change it, not these."""
+        if self.backbone.modality != "text" or isinstance(items, np.ndarray):
+            return None
+        found = tuple(items)
+        return found if all(type(item) is str for item in found) else None
 
     def seconds(self, items: Sequence[Any]) -> float:
         """Return the seconds spent so far on what is kept of the items."""
@@ -165,8 +172,9 @@ class Shelf:
 
     def vectors(self, items: Sequence[Any], network: Any) -> np.ndarray:
         """Return the standardised vectors, float32 (k, d), of items by a trained network."""
+        _, key = self._known(items)
         for known, by, vectors in self._vectors:
-            if known is items and by is network and len(vectors) == len(items):
+            if known == key and by is network:
                 return vectors
         states = self.states(items)
         network.eval()
@@ -179,7 +187,7 @@ class Shelf:
         if not len(vectors):
             vectors = np.empty((0, len(network.mean)), np.float32)
         vectors.setflags(write=False)
-        self._vectors = [*self._vectors[1 - KEPT :], (items, network, vectors)]
+        self._vectors = [*self._vectors[1 - KEPT :], (key, network, vectors)]
         return vectors
 
     def together(self, states: Sequence[np.ndarray]) -> Any:
@@ -236,11 +244,11 @@ def _grouped(rows: Sequence[np.ndarray]) -> list[list[int]]:
     return [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
 
 
-def _content(items: Sequence[Any]) -> bytes:
+def content_of(items: Sequence[Any]) -> bytes:
     """Return a hash of texts, of arrays of pixels, or of the names and dates of image files."""
     from os import PathLike, fspath, stat
 
-    digest = hashlib.sha256()
+    digest = hashlib.blake2b(digest_size=32)
     for item in items:
         if isinstance(item, np.ndarray):
             part = f"{item.dtype.str}{item.shape}".encode() + np.ascontiguousarray(item).tobytes()

@@ -374,6 +374,8 @@ def _step(
             rows = torch.from_numpy(others).to(labels.device)
             progress = step / max(1, settings.steps - 1)
             targets, weights = weighting.targets(Batch(q, rows, progress))
+            if not weighting.judges:  # its own targets are what is aligned
+                targets = _aligned(state, targets, settings)
         batch = weak if weighting.trains_weak else source.strong(others)
         with _precision(settings, labels.device):
             logits = network(batch)
