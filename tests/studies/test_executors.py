@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -89,3 +91,26 @@ def test_seeds_come_in_order_so_that_what_is_done_is_paired() -> None:
     spec, materials = study(datasets=1, encoders=2, seeds=3)
     done = dealt(spec, materials, [0])[0]
     assert [task.seed for task in done] == sorted(task.seed for task in done)
+
+
+def test_what_learners_import_is_there_before_the_clock_runs() -> None:
+    """In a new process: neither the loop's nor the final learner's modules are booked to a fit."""
+    script = """
+import sys
+from labeltrain.studies.executors import import_modules
+from labeltrain.studies.spec import parse_spec
+
+spec = parse_spec({"dataset": "digits", "learner": "linear", "final": "mlp"}).experiments[0]
+assert "torch" not in sys.modules and "sklearn.linear_model" not in sys.modules
+import_modules(spec)
+assert "torch" in sys.modules and "sklearn.linear_model" in sys.modules
+before = set(sys.modules)
+import numpy as np
+from labeltrain.learners import Training, make
+
+training = Training(np.eye(4, dtype=np.float32), np.array([0, 1]), np.array([0, 1]), 2)
+for name in ("linear", "mlp"):
+    make(name).fit(training, np.random.default_rng(0))
+assert len(set(sys.modules) - before) < 40, set(sys.modules) - before
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)

@@ -68,3 +68,20 @@ def test_a_learner_of_one_label_an_item_refuses_several(tmp_path: Path) -> None:
     change = {"learner": "propagation", "learner_options": {}, "views": {}}
     with pytest.raises(BadInput, match="'propagation' does not work on multilabel data"):
         run_study(spec(path, **change), tmp_path / "c")
+
+
+@pytest.mark.parametrize(
+    ("redrawn", "encode", "evaluate"), [(False, 1.2 + 8.0, 0.8), (True, 1.2 + 4.8, 0.8 + 3.2)]
+)
+def test_encoding_all_views_is_booked(redrawn: bool, encode: float, evaluate: float) -> None:
+    """With splits redrawn, views are of all items, and those of test items nobody needs."""
+    from labeltrain.studies.results import BOOKED, _book_encoding
+
+    encoded = {
+        "pool_size": 60, "test_size": 40, "seconds": 10.0, "seconds_views": 8.0,
+        "redrawn": redrawn, "from_cache": False, "fresh": 1.0, "fresh_views": [1.0, 1.0],
+    }  # fmt: skip
+    seconds, examples = dict.fromkeys(BOOKED, 0.0), dict.fromkeys(BOOKED, 0.0)
+    _book_encoding(seconds, examples, encoded, 2)
+    assert (seconds["encode"], seconds["evaluate"]) == pytest.approx((encode, evaluate))
+    assert examples["encode"] == 60 * (1 + 2 * 2)

@@ -190,6 +190,9 @@ class Learner(ABC):
         Kinds of items that a learner that reads items can take.
     uses_views : bool
         True when :meth:`fit` reads ``training.weak`` and ``training.strong``.
+    imports : tuple of str
+        Modules that take long to import, and that a fit uses: a study imports them before it looks
+        at the clock.
     """
 
     name: ClassVar[str] = ""
@@ -198,6 +201,7 @@ class Learner(ABC):
     gives: ClassVar[frozenset[Need]] = frozenset({Need.PROBABILITIES, Need.PREDICT, Need.HIDDEN})
     kinds: ClassVar[frozenset[str]] = frozenset({"multiclass", "multilabel"})
     uses_views: ClassVar[bool] = False
+    imports: ClassVar[tuple[str, ...]] = ()
     reads: ClassVar[Literal["features", "items"]] = "features"
     modalities: ClassVar[frozenset[str]] = frozenset({"text", "image", "table", "features"})
     model: ClassVar[type[Model]]

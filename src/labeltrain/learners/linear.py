@@ -123,6 +123,7 @@ class Linear(Learner):
     name: ClassVar[str] = "linear"
     summary: ClassVar[str] = "logistic regression on frozen features, warm-started"
     continues: ClassVar[bool] = True
+    imports: ClassVar[tuple[str, ...]] = ("sklearn.linear_model",)
     gives: ClassVar[frozenset[Need]] = frozenset(
         {Need.PROBABILITIES, Need.PREDICT, Need.HIDDEN, Need.HEAD, Need.OUT_OF_FOLD}
     )

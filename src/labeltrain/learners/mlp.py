@@ -93,6 +93,7 @@ class MLP(Learner):
 
     name: ClassVar[str] = "mlp"
     summary: ClassVar[str] = "multilayer perceptron on frozen features (torch)"
+    imports: ClassVar[tuple[str, ...]] = ("torch", "torch._dynamo")  # the latter by optimisers
     gives: ClassVar[frozenset[Need]] = frozenset(
         {Need.PROBABILITIES, Need.PREDICT, Need.HIDDEN, Need.HEAD, Need.OUT_OF_FOLD}
     )

@@ -138,6 +138,7 @@ class Tfidf(Learner):
 
     name: ClassVar[str] = "tfidf"
     summary: ClassVar[str] = "logistic regression on TF-IDF of texts; no pretrained model"
+    imports: ClassVar[tuple[str, ...]] = ("sklearn.linear_model", "sklearn.feature_extraction.text")
     gives: ClassVar[frozenset[Need]] = frozenset({Need.PROBABILITIES, Need.OUT_OF_FOLD})
     kinds: ClassVar[frozenset[str]] = frozenset({"multiclass"})
     reads = "items"

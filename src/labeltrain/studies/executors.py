@@ -8,6 +8,7 @@ an executor needs only `work(task)`.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import signal
 import threading
@@ -21,10 +22,11 @@ import numpy as np
 
 from labeltrain.errors import LabelTrainError
 from labeltrain.kernels.threads import limited_threads
+from labeltrain.learners import registry as learners
 from labeltrain.loop.journal import StoreJournal
 from labeltrain.store import Workspace
 from labeltrain.studies.prepare import Material, run_name
-from labeltrain.studies.spec import StrategySpec
+from labeltrain.studies.spec import ExperimentSpec, StrategySpec
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,19 @@ def work(
     """Run one task to its end; `tick` is called after each round."""
     material = materials[task.experiment]
     name = run_name(material.spec, task.strategy, task.seed)
+    import_modules(material.spec)
     with limited_threads(threads):
         journal = StoreJournal(workspace, name)
         trajectory = material.trajectory(task.strategy, task.seed, journal)
         trajectory.run(None if tick is None else lambda body: tick())
+
+
+def import_modules(spec: ExperimentSpec) -> None:
+    """Import what the learners of an experiment use, so that no fit is booked with it."""
+    for name in [spec.learner, *([spec.final.learner] if spec.final else [])]:
+        for module in learners.get(name).imports:
+            with contextlib.suppress(ImportError):  # the fit says which extra is missing
+                importlib.import_module(module)
 
 
 def run_inline(

@@ -47,6 +47,7 @@ class NetworkLearner(Learner):
     """
 
     kinds: ClassVar[frozenset[str]] = frozenset({"multiclass"})
+    imports: ClassVar[tuple[str, ...]] = ("torch", "torch._dynamo")  # the latter by optimisers
     gives: ClassVar[frozenset[Need]] = frozenset({Need.PROBABILITIES, Need.HIDDEN, Need.HEAD})
     reads = "items"
     model: ClassVar[type[Model]] = NetworkModel

@@ -86,6 +86,7 @@ class SemiLearner(Learner):
     weighting: ClassVar[type[Weighting]]
     kinds: ClassVar[frozenset[str]] = frozenset({"multiclass"})
     uses_views: ClassVar[bool] = True
+    imports: ClassVar[tuple[str, ...]] = ("torch", "torch._dynamo")  # the latter by optimisers
     gives: ClassVar[frozenset[Need]] = frozenset(
         {Need.PROBABILITIES, Need.PREDICT, Need.HIDDEN, Need.HEAD, Need.OUT_OF_FOLD}
     )

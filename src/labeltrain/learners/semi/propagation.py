@@ -166,6 +166,7 @@ class Propagation(Learner):
 
     name: ClassVar[str] = "propagation"
     summary: ClassVar[str] = "labels spread over a graph of neighbours; seconds, for few labels"
+    imports: ClassVar[tuple[str, ...]] = ("scipy.sparse.linalg", "scipy.sparse.csgraph")
     gives: ClassVar[frozenset[Need]] = frozenset(
         {Need.PROBABILITIES, Need.PREDICT, Need.HIDDEN, Need.OUT_OF_FOLD}
     )
