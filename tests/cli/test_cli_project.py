@@ -128,6 +128,47 @@ def test_a_project_from_beginning_to_end(
     assert "ends in .npz" in say("save-model", p, "--out", tmp_path / "m.pkl", fails=True)
 
 
+def test_what_a_model_without_labels_says_is_no_news(
+    say: Say, table: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    p = tmp_path / "p"
+    say("new", p, "--data", table[0], "--classes", CLASSES)
+    say("next", p, "--out", tmp_path / "todo.csv")
+    for words in (
+        ("predict", p, "--out", tmp_path / "all.csv"),
+        ("save-model", p, "--out", tmp_path / "m.npz"),
+    ):
+        said = say(*words, both=True)
+        assert "warning: no label trains the model so far, so it predicts the same" in said
+        assert f"labeltrain project tell {p} FILE" in said
+
+
+def test_status_says_what_trains_and_how_to_wait_less(
+    say: Say, tmp_path: Path, monkeypatch: Any
+) -> None:
+    x = np.random.default_rng(0).normal(size=(400, 3)).astype(np.float32)
+    np.save(tmp_path / "x.npy", x)
+    p, todo = tmp_path / "p", tmp_path / "todo.csv"
+    hint = "; a larger --audit than 0.1 at `project new` brings it sooner"
+    said = say("new", p, "--data", tmp_path / "x.npy", "--classes", "low,high")
+    assert f"about 300 labels: 30 of them, drawn at random, measure{hint}\n" in said
+    assert f"about 300 labels more{hint}\n" in say("status", p)
+    assert "train" not in say("status", p)  # no label yet, so nothing to tell apart
+    say("next", p, "--count", "30", "--out", todo)
+    with todo.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    lines = [f"{row['id']},{'high' if x[int(row['id']), 0] > 0 else 'low'}" for row in rows]
+    todo.write_text("\n".join(["id,label", *lines]))
+    say("tell", p, todo)
+    said = "27 of the labels train; 3 are audit labels, which measure and never train\n"
+    assert said in say("status", p)
+    q = tmp_path / "q"
+    assert "sooner" not in say(
+        "new", q, "--data", tmp_path / "x.npy", "--classes", "low,high", "--audit", "0.3"
+    )
+    assert "sooner" not in say("status", q)
+
+
 def test_status_json_has_the_documented_keys(
     say: Say, table: tuple[Path, dict[str, str]], tmp_path: Path
 ) -> None:
@@ -304,3 +345,12 @@ def test_images_and_features(say: Say, tmp_path: Path, monkeypatch: Any) -> None
     with (tmp_path / "todo.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert all(Path(r["path"]).is_file() for r in rows)
+    (folder / "old").mkdir()
+    (folder / "0.png").rename(folder / "old" / "0.png")
+    options = ["--data", folder, "--classes", "dark,light"]
+    assert "or ignore the subfolders with --label-column ''" in say(
+        "new", tmp_path / "r", *options, "--label-column", "kind", fails=True
+    )
+    assert "12 items; classes: dark, light" in say(
+        "new", tmp_path / "r", *options, "--label-column", ""
+    )

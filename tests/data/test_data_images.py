@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -118,6 +119,34 @@ def test_arrays_and_a_rotated_photo(tmp_path: Path) -> None:
     assert read_image(tmp_path / "r.jpg").size == (4, 6)
 
 
+def test_an_image_of_pil(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (6, 4)).save(tmp_path / "r.jpg", exif=exif)
+    with Image.open(tmp_path / "r.jpg") as opened:
+        assert read_image(opened).size == (4, 6)
+        assert opened.load() is not None  # it is the caller's, and still open
+    assert np.asarray(read_image(Image.new("LA", (2, 2), (0, 0)))).min() == 255
+
+
+@pytest.mark.parametrize("item", [None, 3, b"x"])
+def test_what_is_no_image_is_named(item: Any) -> None:
+    with pytest.raises(BadInput, match=rf"given as {type(item).__name__}\n.*PIL image"):
+        read_image(item)
+
+
+def test_class_folders_are_ignored_if_wanted(tmp_path: Path) -> None:
+    for name in ("cat/a.png", "dog/a.png", "b.png"):
+        picture(tmp_path / name)
+    with pytest.raises(BadInput, match="ignore the classes with label_column ''"):
+        load(tmp_path)
+    data = load(tmp_path, label_column="")
+    assert (data.kind, data.classes, data.labels) == ("none", (), None)
+    assert data.ids == ("b.png", "cat/a.png", "dog/a.png")
+    with pytest.raises(BadInput, match=r"has no columns\n.*or ignore the subfolders with label_"):
+        load(tmp_path, label_column="kind")
+
+
 def test_a_missing_image(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"gone.png cannot be read"):
         read_image(tmp_path / "gone.png")
@@ -193,3 +222,24 @@ def test_names_that_are_not_utf8_are_refused(tmp_path: Path, name: bytes) -> Non
     with pytest.raises(BadInput, match=r"cannot be written as UTF-8.*\n.*rename") as caught:
         load(tmp_path)
     str(caught.value).encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.ones((4, 4), np.float32),
+        np.ones((4, 4, 3)),
+        np.ones((4, 4), np.uint16),
+        np.ones(5, np.uint8),
+        np.ones((3, 8, 8), np.uint8),
+        np.ones((0, 4), np.uint8),
+    ],
+)
+def test_pixels_of_another_type_or_shape_are_refused(pixels: np.ndarray) -> None:
+    with pytest.raises(BadInput, match=r"uint8 from 0 to 255, of shape \(H, W\)"):
+        read_image(pixels)
+
+
+def test_one_channel_is_grey() -> None:
+    grey = np.arange(12, dtype=np.uint8).reshape(3, 4, 1)
+    assert np.array_equal(np.asarray(read_image(grey))[..., 1], grey[..., 0])

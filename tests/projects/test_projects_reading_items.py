@@ -190,6 +190,9 @@ def test_a_saved_model_predicts_new_texts_elsewhere(source: Path, tmp_path: Path
         (b"a goal", "items is one bytes"),
         (Path("a"), "items is one PosixPath"),
         (pandas.DataFrame({"text": NEW}), "items is DataFrame"),
+        (Dataset("new", "text", NEW, ("a", "b")), r"items is a Dataset\n.*dataset\.items"),
+        (Image.new("RGB", (8, 8)), "items is Image, not a list"),
+        ((text for text in NEW), "items is generator, not a list"),
     ]:
         with pytest.raises(BadInput, match=message):
             model.predict(wrong)  # type: ignore[arg-type]

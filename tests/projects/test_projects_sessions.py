@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +43,25 @@ def test_status_and_predictions_without_any_label(begin: Any) -> None:
     assert status["audit"]["score"] is None
     assert status["audit"]["next_at"] is None  # 12 set aside never make 30
     assert status["agreement"]["pairwise"] is None
-    rows = project.predict()
+    with pytest.warns(UserWarning, match="no label trains the model so far"):
+        rows = project.predict()
     assert len(rows) == 120
     assert all(row["confidence"] == pytest.approx(1 / 3) for row in rows)
     assert project.export() == []
+
+
+def test_a_model_of_fewer_than_two_classes_says_so(begin: Any) -> None:
+    project, truth = begin()
+    project.next(20)
+    trains = [i for p, i in enumerate(truth) if not project.state.is_audit(p)]
+    one = {name: next(i for i in trains if truth[i] == name) for name in ("ant", "bee")}
+    project.tell({one["ant"]: "ant"})
+    with pytest.warns(UserWarning, match=r"one class only \('ant'\).* tell .*FILE"):
+        project.model()
+    project.tell({one["bee"]: "bee"})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        project.model()
 
 
 def test_a_question_is_asked_once_until_withdrawn(begin: Any) -> None:
@@ -325,6 +341,8 @@ def test_saved_model_predicts_what_the_project_predicts(tmp_path: Path, begin: A
     assert model.predict([]) == []
     with pytest.raises(BadInput, match="do not fit the model"):
         model.predict(np.zeros((2, 3)))
+    with pytest.raises(BadInput, match="reads rows of numbers, and was given others"):
+        model.predict(["I was charged twice"])
 
 
 @pytest.mark.parametrize("keep", [0, 1, 10, 200, -1])

@@ -18,6 +18,7 @@ from report_data import make_curve, make_experiment, make_results
 
 import labeltrain.report
 from labeltrain.errors import StoreUnwritable
+from labeltrain.metrics.costs import BOOKED, CostLedger
 from labeltrain.report import write
 
 VOID = {"meta", "br", "img", "hr", "link", "input"}
@@ -239,6 +240,26 @@ MODULES = [m.name for m in pkgutil.iter_modules(labeltrain.report.__path__)]
 def test_examples_run(name):
     module = importlib.import_module(f"labeltrain.report.{name}")
     assert doctest.testmod(module).failed == 0
+
+
+def test_a_loop_and_its_final_learner_are_ranked_as_one(tmp_path):
+    experiments = [make_experiment(name, 3) for name in ("a", "a, final mlp", "b")]
+    spent = dict.fromkeys(BOOKED, 1.0)
+    costs = (CostLedger("a, final mlp", "margin", "mlp", 260, 2, spent, spent),)
+    results = make_results(experiments, seeds=2, costs=costs)
+    page, _, text = read(write(results, tmp_path / "three"))
+    part = page.split('id="together"')[1].split("</table>")[0]
+    heads = re.findall(r"<th[^>]*>([^<]+)</th>", part.split("</thead>")[0])
+    assert heads == ["Strategy", "Mean rank", "a, final mlp", "b"]
+    assert "An experiment and its final learner are one data set, which counts once" in text
+    two = replace(results, experiments=results.experiments[:2])
+    two = replace(two, curves=tuple(c for c in results.curves if c.experiment != "b"))
+    assert 'id="together"' not in read(write(two, tmp_path / "two"))[0]
+
+
+def test_the_machine_is_named_where_the_page_says(three):
+    html = read(three[0])[0]
+    assert html.index("machine named below") < html.index("Versions and machine")
 
 
 def test_experiments_are_ranked_together(three):

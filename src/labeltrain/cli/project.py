@@ -12,6 +12,7 @@ app = typer.Typer(help="Label with a person in the loop.", no_args_is_help=True)
 
 Folder = Annotated[Path, typer.Argument(help="The project's directory.", metavar="DIR")]
 Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
+FAR = 100  # labels until the first accuracy from which a larger audit share is worth a word
 
 
 @app.command()
@@ -27,7 +28,8 @@ def new(
     ] = "",
     text_column: Annotated[str | None, typer.Option()] = None,
     label_column: Annotated[
-        str | None, typer.Option(help="Labels that are there already are taken in.")
+        str | None,
+        typer.Option(help="Labels that are there already are taken in; '' ignores them."),
     ] = None,
     id_column: Annotated[str | None, typer.Option()] = None,
     image_column: Annotated[str | None, typer.Option()] = None,
@@ -117,7 +119,7 @@ def new(
     else:
         typer.echo(
             f"first accuracy after about {_about(audited['labels_to_first'])}: "
-            f"{audited['next_at']} of them, drawn at random, measure"
+            f"{audited['next_at']} of them, drawn at random, measure{_sooner(audited)}"
         )
     typer.echo(f"Next: labeltrain project next {folder} --count 20 --out todo.csv")
 
@@ -194,6 +196,13 @@ def _about(labels: int) -> str:
     from labeltrain.projects.words import many
 
     return many(round(labels, -1) if labels >= 100 else labels, "label")
+
+
+def _sooner(audit: dict[str, Any]) -> str:
+    """Say how to wait less for the first measurement, where the wait is long."""
+    if audit["labels_to_first"] <= FAR:
+        return ""
+    return f"; a larger --audit than {audit['share']:g} at `project new` brings it sooner"
 
 
 def _never(found: dict[str, Any]) -> str:
@@ -306,6 +315,12 @@ def _print_status(found: dict[str, Any]) -> None:
         f"in {many(found['rounds'], 'round')}; "
         f"{found['open']} open, {found['skipped']} skipped"
     )
+    aside = found["labels"] - found["training_labels"]
+    if aside:
+        what = "is an audit label, which measures and never trains"
+        if aside > 1:
+            what = "are audit labels, which measure and never train"
+        typer.echo(f"{found['training_labels']} of the labels train; {aside} {what}")
     if audit["score"] is not None:
         typer.echo(
             f"accuracy: {audit['score']:.3f} ({audit['low']:.3f} to {audit['high']:.3f}, 95 %, "
@@ -315,7 +330,7 @@ def _print_status(found: dict[str, Any]) -> None:
     elif audit["next_at"] is not None:
         typer.echo(
             f"accuracy: not known yet: {audit['labels']} of {audit['next_at']} audit labels, "
-            f"about {_about(audit['labels_to_first'])} more"
+            f"about {_about(audit['labels_to_first'])} more{_sooner(audit)}"
         )
     if audit["next_at"] is None:
         typer.echo(_never(found))

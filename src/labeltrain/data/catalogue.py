@@ -135,8 +135,9 @@ def load(
     text_column, image_column : str, optional
         The items. Not given: found if unambiguous, else the file is a table. "" means: none.
     label_column : str, optional
-        Not given: a column called label, class, category, target or y. "" means: none. Empty
-        cells are items without a label; lists (JSONL, Parquet) make the data multilabel.
+        Not given: a column called label, class, category, target or y. "" means: none; in a folder
+        of images subfolders are then no classes. Empty cells are items without a label; lists
+        (JSONL, Parquet) make the data multilabel.
     id_column : str, optional
         Not given: a column called id or item_id, else the number of the row.
     split_column : str, optional
@@ -205,8 +206,14 @@ def load(
         if huggingface.is_dataset_folder(path):
             _only(given, _HUB_OPTIONS, "a Hugging Face data set")
             return from_columns(hub(str(path)), roles)
-        _only(given, frozenset(), "a folder of images")
-        return images.read_folder(path)
+        if label_column:
+            raise BadInput(
+                f"label_column is {label_column!r}, and a folder of images has no columns",
+                "leave it out: the class of an image is its subfolder; or ignore the subfolders "
+                "with label_column ''",
+            )
+        _only(given, frozenset({"label_column"}), "a folder of images")
+        return images.read_folder(path, labelled=label_column is None)
     return _read_file(path, roles, given, delimiter, encoding)
 
 

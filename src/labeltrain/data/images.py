@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 
 
-def read_image(item: str | Path | np.ndarray) -> Image.Image:
+def read_image(item: str | Path | np.ndarray | Image.Image) -> Image.Image:
     """Return one image as RGB; transparent parts become white, deep grey becomes 8-bit.
 
     16-bit grey is divided by 257, and 32-bit grey too if a pixel is above 255. Fractions from 0 to
@@ -28,7 +29,7 @@ def read_image(item: str | Path | np.ndarray) -> Image.Image:
 
     Parameters
     ----------
-    item : str, pathlib.Path or ndarray of uint8, (H, W) or (H, W, 3)
+    item : str, pathlib.Path, PIL.Image.Image, or ndarray of uint8, (H, W) or (H, W, 3)
 
     Returns
     -------
@@ -38,7 +39,8 @@ def read_image(item: str | Path | np.ndarray) -> Image.Image:
     Raises
     ------
     BadInput
-        The file is missing, no image, or truncated; its numbers are in no known range.
+        The file is missing, no image, or truncated; its numbers are in no known range; the item is
+        none of these, or pixels of another type or shape.
 
     Examples
     --------
@@ -50,9 +52,13 @@ def read_image(item: str | Path | np.ndarray) -> Image.Image:
     from PIL import Image, ImageOps
 
     if isinstance(item, np.ndarray):
-        return Image.fromarray(item).convert("RGB")
+        return _of_pixels(item)
+    if not isinstance(item, str | Path | Image.Image):
+        raise BadInput(
+            f"an image is given as {type(item).__name__}", "give its path, pixels or a PIL image"
+        )
     try:
-        with Image.open(item) as opened:
+        with nullcontext(item) if isinstance(item, Image.Image) else Image.open(item) as opened:
             image: Image.Image = ImageOps.exif_transpose(opened)
             return _on_white(image, item)
     except BadInput:
@@ -68,7 +74,19 @@ def read_image(item: str | Path | np.ndarray) -> Image.Image:
         raise _unreadable(item, error) from error
 
 
-def square(item: str | Path | np.ndarray, size: int) -> np.ndarray:
+def _of_pixels(pixels: np.ndarray) -> Image.Image:
+    from PIL import Image
+
+    shape = pixels.shape[:2] if pixels.shape[2:] == (1,) else pixels.shape
+    if pixels.dtype != np.uint8 or not (len(shape) == 2 or shape[2:] == (3,)) or not pixels.size:
+        raise BadInput(
+            f"an image is given as {pixels.dtype} of shape {pixels.shape}",
+            "give its pixels as uint8 from 0 to 255, of shape (H, W) or (H, W, 3)",
+        )
+    return Image.fromarray(pixels.reshape(shape)).convert("RGB")
+
+
+def square(item: str | Path | np.ndarray | Image.Image, size: int) -> np.ndarray:
     """Return one image scaled to a square (bilinear), uint8 (size, size, 3); see `read_image`.
 
     Examples
@@ -102,7 +120,7 @@ def check_headers(paths: list[str], where: str) -> None:
         )
 
 
-def read_folder(folder: Path) -> Dataset:
+def read_folder(folder: Path, *, labelled: bool = True) -> Dataset:
     """Read a folder of images: one subfolder per class, or no subfolders and no labels.
 
     Subfolders called exactly ``train`` and ``test`` are the data set's own split. Links to
@@ -112,6 +130,8 @@ def read_folder(folder: Path) -> Dataset:
     Parameters
     ----------
     folder : pathlib.Path
+    labelled : bool
+        False: subfolders are no classes.
 
     Returns
     -------
@@ -129,6 +149,9 @@ def read_folder(folder: Path) -> Dataset:
         halves = [_scan(folder / half, half + "/", folder, visited) for half in ("train", "test")]
     else:
         halves = [_scan(folder, "", folder, visited)]
+    if labelled:
+        for half in halves:
+            _refuse_loose(half, folder)
     ids = [name for half in halves for name in half.ids]
     classes = [label for half in halves for label in half.labels]
     ignored = sum(half.ignored for half in halves)
@@ -141,7 +164,8 @@ def read_folder(folder: Path) -> Dataset:
     check_ids(ids, str(folder))
     paths = [str((folder / name).absolute()) for name in ids]
     check_headers(paths, str(folder))
-    labels = encode_labels(classes, ids, str(folder)) if any(classes) else Labels()
+    known = labelled and any(classes)
+    labels = encode_labels(classes, ids, str(folder)) if known else Labels()
     facts = {"source": str(folder)}
     left_out = [f"{ignored} files that are no images"] if ignored else []
     if empty:
@@ -196,13 +220,17 @@ def _scan(folder: Path, prefix: str, whole: Path, visited: set[str]) -> _Scan:
             scan.labels.append(inside.parts[0] if inside.parts else "")
     filled = set(scan.labels)
     scan.empty = [prefix + name for name in tops if name not in filled]
+    return scan
+
+
+def _refuse_loose(scan: _Scan, folder: Path) -> None:
     loose = [name for name, label in zip(scan.ids, scan.labels, strict=True) if not label]
     if loose and len(loose) < len(scan.ids):
         raise BadInput(
             f"{folder} holds images beside subfolders ({some(loose)}): have they a class or not?",
-            "put every image into the subfolder of its class, or all into one folder",
+            "put every image into the subfolder of its class, or all into one folder; or ignore "
+            "the classes with label_column ''",
         )
-    return scan
 
 
 def _is_new(folder: Path, whole: Path, visited: set[str]) -> bool:

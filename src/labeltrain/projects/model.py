@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from labeltrain.data import Dataset
 from labeltrain.encoders.base import refuse_no_texts
 from labeltrain.errors import BadInput, StoreDamaged
 from labeltrain.learners import Model, rebuild
@@ -57,7 +58,7 @@ class SavedModel:
         """Return calibrated probabilities, float64 (k, C), of k items in the form it reads."""
         return apply_temperature(self.model.predict_proba(inputs), self.temperature)
 
-    def probabilities_of_features(self, features: np.ndarray) -> np.ndarray:
+    def probabilities_of_features(self, features: Any) -> np.ndarray:
         """Return calibrated probabilities, float64 (k, C), of encoded features (k, d).
 
         Raises
@@ -70,7 +71,13 @@ class SavedModel:
                 f"the model {self.model.name!r} reads {self._plural}, not features",
                 f"give {self._plural} to predict or predict_proba",
             )
-        given = np.asarray(features, dtype=np.float32)
+        try:
+            given = np.asarray(features, dtype=np.float32)
+        except (ValueError, TypeError) as error:
+            raise BadInput(
+                f"the model reads rows of numbers, and was given others: {error}",
+                "give one row of numbers per item, encoded as the model's training items were",
+            ) from error
         try:
             return self.probabilities_of_inputs(given)
         except (ValueError, IndexError) as error:
@@ -85,7 +92,7 @@ class SavedModel:
         return f"{modality}s" if modality in ("text", "image", "table") else "items"
 
     def predict_proba(self, items: Sequence[Any]) -> np.ndarray:
-        """Return probabilities (k, C) of items: texts, image paths, feature rows.
+        """Return probabilities (k, C) of items: texts, images (path, pixels, PIL), feature rows.
 
         They are encoded first, unless the model reads the items themselves.
 
@@ -103,16 +110,14 @@ class SavedModel:
                 "rows of a table are encoded together with the project's own rows",
                 "put new rows into the project's data; Project.predict labels all of them",
             )
-        if isinstance(items, str | bytes | PurePath):
-            one = "text" if isinstance(items, str) else type(items).__name__
-            raise BadInput(f"items is one {one}", "give a list of items")
+        _refuse_no_list(items)
         if len(items) == 0:
             return np.zeros((0, len(self.classes)))
         if self.reads == "items":
             return self.probabilities_of_inputs(_listed(items, modality))
         encoder = encoders.make(self.encoder, **self.encoder_options).restored(self.encoder_state)
         if modality == "features":
-            return self.probabilities_of_features(np.asarray(items, dtype=np.float32))
+            return self.probabilities_of_features(items)
         return self.probabilities_of_features(encoder.encode(items))
 
     def predict(self, items: Sequence[Any]) -> list[str]:
@@ -135,6 +140,16 @@ class SavedModel:
         learned = {LEARNED + name: array for name, array in self.encoder_state.items()}
         arrays = {**self.model.arrays(), **learned}
         replace_bytes(Path(path), array_files.to_bytes(arrays, facts))
+
+
+def _refuse_no_list(items: Any) -> None:
+    if isinstance(items, Dataset):
+        raise BadInput("items is a Dataset", "give its items: dataset.items")
+    if isinstance(items, str | bytes | PurePath):
+        one = "text" if isinstance(items, str) else type(items).__name__
+        raise BadInput(f"items is one {one}", "give a list of items")
+    if not hasattr(items, "__len__"):  # an image of PIL, a generator
+        raise BadInput(f"items is {type(items).__name__}, not a list", "give a list of items")
 
 
 def _listed(items: Any, modality: str | None) -> Any:

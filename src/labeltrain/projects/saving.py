@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 def own_model(project: OpenProject) -> SavedModel:
     """Return the project's own model of the labels in force, calibrated."""
+    _warn_if_prior(project)
     learner, model = project.learner(), project.fitted()
     audited = measuring.probabilities(project, model, learner.reads)
     latest = project.state.measurements[-1] if project.state.measurements else None
@@ -38,6 +40,18 @@ def own_model(project: OpenProject) -> SavedModel:
         {"learner": project.spec["learner"], "learner_options": project.spec["learner_options"]},
         latest,
     )
+
+
+def _warn_if_prior(project: OpenProject) -> None:
+    """Warn while every prediction is the same, whatever the item."""
+    classes = sorted(set(project.state.training()[1]))
+    if len(classes) < 2:
+        known = f"labels of one class only ({classes[0]!r}) train" if classes else "no label trains"
+        warnings.warn(
+            f"{known} the model so far, so it predicts the same for every item; answers of two "
+            f"classes make it a model: labeltrain project tell {project.folder} FILE",
+            stacklevel=4,
+        )
 
 
 def final_model(

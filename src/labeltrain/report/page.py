@@ -62,7 +62,7 @@ DEFINITIONS = (
     ("Calibration error", "15 equal-width bins of the top label's probability (ECE)."),
     (
         "Seconds",
-        "Wall clock of each step of a round, on the machine named above; encoding is done once "
+        "Wall clock of each step of a round, on the machine named below; encoding is done once "
         "for all strategies and seeds.",
     ),
 )
@@ -106,7 +106,7 @@ def page(
             for s in summaries
         ),
         "".join(f'<figure class="overview">{x}</figure>' for x in pictures.get("", ())),
-        _together(summaries, look),
+        _together(results, summaries, look),
         *(
             _experiment(k, s, look, pictures.get(s.experiment.name, ())) + _costs(results, s, look)
             for k, s in _listed(summaries)
@@ -129,8 +129,10 @@ def page(
     )
 
 
-def _together(summaries: Sequence[ExperimentSummary], look: Look) -> str:
-    """Rank the strategies that all experiments have."""
+def _together(results: Results, summaries: Sequence[ExperimentSummary], look: Look) -> str:
+    """Rank the strategies that all experiments have; of a loop and its final learner the latter."""
+    loops = {c.experiment.removesuffix(f", final {c.learner}") for c in results.costs}
+    every, summaries = len(summaries), [s for s in summaries if s.experiment.name not in loops]
     if len(summaries) < 2 or not all(s.has_baseline and s.strategies for s in summaries):
         return ""
     common = set.intersection(*({row.name for row in s.strategies} for s in summaries))
@@ -142,7 +144,13 @@ def _together(summaries: Sequence[ExperimentSummary], look: Look) -> str:
         + paragraph(
             "Mean rank of the area under the curve over seeds and experiments, 1 for the largest; "
             f"then the area minus that of {look.baseline}, in points. Bold: significant at 5 % "
-            "after Holm's correction within the experiment.",
+            "after Holm's correction within the experiment."
+            + (
+                " An experiment and its final learner are one data set, which counts once: the "
+                "final learner."
+                if len(summaries) < every
+                else ""
+            ),
             "note",
         )
     )

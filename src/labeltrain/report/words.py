@@ -176,8 +176,9 @@ def saving_sentence(saving: Saving, method: str, baseline: str, spent: float) ->
     value = saving.value if saving.value is not None else float("nan")
     if saving.low is None or saving.high is None:
         which = "fewer" if value >= 0 else "more"
+        give = "gives" if saving.seeds == 1 else "give"
         return (
-            f"To reach {rise}, {needs}: {saved(abs(value))} % {which}, but {seeds} give no "
+            f"To reach {rise}, {needs}: {saved(abs(value))} % {which}, but {seeds} {give} no "
             "interval, so no saving is shown yet."
         )
     if saving.low > 0:
