@@ -157,7 +157,7 @@ def labels(data: str, found: Found) -> list[dict[str, Any]]:
     rows = []
     grid = _grid(found.get(REFERENCE))
     for share, cell in itertools.product(SHARES, found):
-        if grid is None or cell == REFERENCE:
+        if grid is None or cell == REFERENCE or not _together(found, [REFERENCE, cell]):
             continue
         at = share * grid[-1]
         rows.append(
@@ -186,7 +186,7 @@ def ingredients(data: str, found: Found) -> list[dict[str, Any]]:
             ("scratch", "supervised", "active"),
         ]
         every = (pretrained, "semi-supervised", "active")
-        if any(cell not in found for cell in (*alone, every)):
+        if not _together(found, [REFERENCE, *alone, every]):
             continue
 
         def synergy(needs: Values, alone: Any = alone, every: Any = every) -> np.ndarray:
@@ -215,12 +215,12 @@ def queries(data: str, found: Found) -> list[dict[str, Any]]:
     for learning in LEARNING:
         for pretrained in PRETRAINING:
             pairs = [(pretrained, learning, query) for query in ("random", "active")]
-            if any(cell not in found for cell in pairs):
+            if not _together(found, pairs):
                 continue
             row = {"kind": "queries", "data": data, "cell": f"{pretrained} {learning}"}
             rows.append({**row, **_numbers(found, pairs, _own_end, _saving(pairs))})
             base = [("scratch", learning, query) for query in ("random", "active")]
-            if pretrained == "scratch" or any(cell not in found for cell in base):
+            if pretrained == "scratch" or not _together(found, [*pairs, *base]):
                 continue
             more, less = _saving(pairs), _saving(base)
             row = {**row, "kind": "difference"}
@@ -260,6 +260,11 @@ def _grid(seeds: Mapping[int, tuple[np.ndarray, np.ndarray]] | None) -> np.ndarr
     return None if not seeds else next(iter(seeds.values()))[0]
 
 
+def _together(found: Found, cells: Sequence[Cell]) -> list[int]:
+    """Return the seeds that all of the cells have."""
+    return sorted(set.intersection(*(set(found.get(cell, ())) for cell in cells)))
+
+
 def _numbers(
     found: Found,
     cells: Sequence[Cell],
@@ -267,7 +272,7 @@ def _numbers(
     combine: Callable[[Values], np.ndarray],
 ) -> dict[str, Any]:
     """Return the contrast over the seeds that all of the cells have."""
-    common = sorted(set.intersection(*(set(found[cell]) for cell in cells)))
+    common = _together(found, cells)
     curves = {
         _name(cell): (_grid(found[cell]), np.array([found[cell][seed][1] for seed in common]))
         for cell in cells

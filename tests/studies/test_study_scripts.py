@@ -133,6 +133,20 @@ def test_cells_that_are_missing_are_left_out() -> None:
     assert {kind for kind, _, _ in rows(without)} == {"queries", "difference"}
 
 
+def test_cells_without_a_common_seed_are_not_compared() -> None:
+    from benchmarks import factorial
+
+    lines = factorial.lines_of(results(twelve()))
+    late = [one._replace(seed=one.seed + 50 * ("frozen" in one.experiment)) for one in lines]
+    cells = factorial.curves_of(late, ["uherding"])["News"]
+    for kind in (factorial.labels, factorial.ingredients, factorial.queries):
+        found = [row["cell"] for row in kind("News", cells)]
+        assert found
+        assert not any("frozen" in cell for cell in found) or kind is factorial.queries
+    differences = [r["cell"] for r in factorial.queries("News", cells) if r["kind"] == "difference"]
+    assert differences == ["fine-tuned supervised", "fine-tuned semi-supervised"]
+
+
 def test_the_table_says_what_each_cell_needs() -> None:
     from benchmarks import factorial
 
