@@ -274,8 +274,8 @@ def train(
             report.rollbacks += 1
             if report.rollbacks >= CHANCES:
                 report.stopped = 0
-                for where, kept in sorted([spare, (at, held)], key=lambda one: -one[0]):
-                    state.restore(kept)
+                for where, good in sorted([spare, (at, held)], key=lambda one: -one[0]):
+                    state.restore(good)
                     if _is_sound(state, source, labels, own[0]):
                         report.stopped = where
                         break
