@@ -115,3 +115,19 @@ def test_audit_texts_do_not_matter_in_a_project(tmp_path: Path) -> None:
         assert two.items.ids == ids
         rest = np.setdiff1d(np.arange(len(given)), audit)
         np.testing.assert_array_equal(two.features()[rest], features[rest])
+
+
+def test_workers_take_an_encoder_that_was_used_to_encode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With an empty cache the model is loaded before the workers begin."""
+    from labeltrain.assets import cache_dir
+
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "assets").symlink_to(cache_dir() / "assets")
+    monkeypatch.setenv("LABELTRAIN_CACHE", str(tmp_path / "cache"))
+    results = labeltrain.run(
+        dataset=table(tmp_path / "t.csv", texts()), encoder="minilm+lsa", split="redraw", seeds=2,
+        encoder_options={"max_length": 8}, strategies="random", batch=4, rounds=1, workers=2,
+    )  # fmt: skip
+    assert results.complete

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import PurePath
 from typing import Any
 
@@ -50,6 +51,16 @@ class Encoder(ABC):
             In the form of :class:`labeltrain.data.Dataset`. The rows must not depend on other
             calls; within a call they may depend on each other only if ``whole`` is set.
         """
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what another process needs; models and files are loaded there when first used."""
+        loaded = {
+            name
+            for cls in type(self).__mro__
+            for name, value in vars(cls).items()
+            if isinstance(value, cached_property)
+        }
+        return {key: value for key, value in vars(self).items() if key not in loaded}
 
     def fitted(self, items: Sequence[Any]) -> Encoder:
         """Return an encoder that gives any item what it would get among `items`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -74,3 +75,9 @@ class EncoderContract:
         encoder = self.encoder()
         assert encoder.name
         assert encoder.modalities
+
+    def test_one_that_has_encoded_goes_to_other_processes(self) -> None:
+        encoder, items = self.encoder(), self.items()
+        made = encoder.encode(items)
+        there = pickle.loads(pickle.dumps(encoder))  # noqa: S301
+        np.testing.assert_allclose(there.encode(items), made, atol=self.tolerance, rtol=1e-4)
