@@ -89,3 +89,7 @@ def test_the_bar_says_what_is_left_of_the_newest_total(
     bar.advance_to(5.0, 1000.0)  # done before this session
     bar.advance_to(15.0, 55.0)  # 10 in 20 s, and 40 are left
     assert "rounds: 27 %, about 80 s to go" in capsys.readouterr().err
+    bar.stage("rounds", 1000.0)
+    bar.advance_to(0.0)
+    bar.advance_to(15.0)  # too little to tell by
+    assert capsys.readouterr().err == "rounds: 0 %\nrounds: 2 %\n"

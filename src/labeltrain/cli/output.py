@@ -62,6 +62,9 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
+EARLY = 0.02  # of the work: before, what is not counted, such as loading models, decides alone
+
+
 class Bar:
     """A progress bar on a terminal; plain lines, now and then, elsewhere.
 
@@ -109,7 +112,7 @@ class Bar:
             self._first, self._begun = done, now
         left = ""
         fresh = done - self._first
-        if fresh > 0 and now - self._begun > 1:
+        if fresh > EARLY * self._total and now - self._begun > 1:
             seconds = (now - self._begun) * (self._total - done) / fresh
             left = f"about {_duration(seconds)} to go" if done < self._total else ""
         if self._progress is not None:
