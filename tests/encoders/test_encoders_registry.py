@@ -115,8 +115,12 @@ def test_raw_pixels_of_files_and_of_several_shapes_are_scaled(tmp_path: Path) ->
 
 
 def test_raw_pixels_of_image_files_in_a_study() -> None:
-    made = features(load("emoji"), make("raw", size=8), positions=np.arange(4))
+    emoji, rows = load("emoji"), np.arange(4)
+    made = features(emoji, make("raw", size=8), positions=rows)
     assert made.array.shape == (4, 192)
+    again = features(emoji, make("raw", size=8), positions=rows)
+    assert again.from_cache  # each image alone
+    np.testing.assert_array_equal(again.array, made.array)
 
 
 def test_raw_table() -> None:

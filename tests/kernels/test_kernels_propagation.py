@@ -42,6 +42,19 @@ def harmonic_twin(graph: Any, fixed: np.ndarray, values: np.ndarray) -> np.ndarr
 
 
 @settings(max_examples=60, deadline=None)
+@given(st.integers(2, 40), st.integers(0, 10**6), st.floats(0.01, 0.99))
+def test_spreading_equals_the_dense_solution(n: int, seed: int, alpha: float) -> None:
+    rng = np.random.default_rng(seed)
+    graph = some_graph(n, rng)
+    seeds = np.zeros((n, 3))
+    some = rng.permutation(n)[: max(1, n // 5)]
+    seeds[some, rng.integers(0, 3, len(some))] = 1.0
+    np.testing.assert_allclose(
+        spread(graph, seeds, alpha), spread_twin(graph, seeds, alpha), atol=1e-6
+    )
+
+
+@settings(max_examples=60, deadline=None)
 @given(st.integers(2, 30), st.integers(0, 10**6), st.floats(0.05, 0.6))
 @example(26, 229, 0.0625)  # a path of tiny weights: many thousand means
 def test_the_harmonic_function_equals_repeated_means(n: int, seed: int, density: float) -> None:

@@ -86,6 +86,12 @@ def test_alignment_moves_the_targets(bert: str, monkeypatch: pytest.MonkeyPatch)
     assert not torch.allclose(aligned, plain, atol=1e-6)
 
 
+@pytest.mark.parametrize("idle", [{"alignment": "uniform"}, {"weight": 2.0}])
+def test_what_needs_unlabelled_items_is_refused_without_a_method(idle: dict[str, Any]) -> None:
+    with pytest.raises(BadInput, match=f"{next(iter(idle))}=.*no method"):
+        make("finetune", idle)
+
+
 def test_no_weak_view_is_run(bert: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: Any) -> Any:
         raise AssertionError("the network was asked to judge")

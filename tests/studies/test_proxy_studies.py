@@ -318,6 +318,16 @@ def test_what_the_proxy_of_another_strategy_had_made_is_booked_once(
     assert first.seconds["proxy"] < 50.0 < second.seconds["proxy"] < 100.0
 
 
+def test_out_of_fold_fits_are_examples_of_the_selection(tmp_path: Path) -> None:
+    spec = {**SMALL, "seeds": 1, "learner": "mlp", "learner_options": {"steps": 4}, "final": MLP}
+    spec["strategies"] = "margin,uherding"
+    margin, uherding = labeltrain.run(**spec, workspace=tmp_path / "w").costs
+    assert margin.examples["proxy"] == uherding.examples["proxy"]
+    more = uherding.examples["select"] - margin.examples["select"]
+    # A fit costs the same whatever the labels: three of the loop, five for each of two choices.
+    assert more == 2 * 5 * margin.examples["proxy"] / 3 > 0
+
+
 @pytest.mark.parametrize("name", ["propagation", "tfidf"])
 def test_a_fit_tells_what_an_earlier_one_had_prepared(name: str) -> None:
     from labeltrain.learners import Training, make
