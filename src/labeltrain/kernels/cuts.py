@@ -138,6 +138,10 @@ class Cuts:
             self._look_beside(above, below, side)
         return None
 
+    def free_from(self, rank: int) -> int:
+        """Return the first free rank at or below one; `size` when there is none."""
+        return min(self._nearest(self._down, rank), self.size)
+
     # -- inside --------------------------------------------------------------------------------
 
     def _take(self, rank: int) -> None:

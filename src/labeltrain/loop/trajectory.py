@@ -275,14 +275,12 @@ class Trajectory:
         sources: dict[str, Any] = {**pool.extra, "embeddings": pool.features}
         if state.round > 0:
             # Nothing here may lead back to the oracle: arrays and closures over what is known.
-            learner, training, folds = self.learner, self._training(), self._folds
-            rng = stream(self.plan.seed, "out of fold", state.round)
             sources |= model_sources(
-                learner,
+                self.learner,
                 self._current_model(),
                 self._inputs,
                 self._pool_probabilities(),
-                lambda: out_of_fold(learner, training, rng, folds),
+                self._out_of_fold(memo or Memo()),
             )
         return PoolView(
             len(pool),
@@ -296,6 +294,26 @@ class Trajectory:
             sources=sources,
             memo=memo,
         )
+
+    def _out_of_fold(self, memo: Memo) -> Callable[[], np.ndarray]:
+        """Return what gives the out-of-fold probabilities of the labelled items, (m, C).
+
+        Those labelled in this round were not seen by the model in force: its own predictions of
+        them are out of fold. So the folds are fitted once a round, however many answers it takes.
+        """
+        learner, folds, number = self.learner, self._folds, self.state.round
+        before = self._training(until=number - 1)
+        rng = stream(self.plan.seed, "out of fold", number)
+        probabilities, positions = self._pool_probabilities(), self.state.positions
+
+        def found() -> np.ndarray:
+            if "out of fold" not in memo.held:
+                rows = out_of_fold(learner, before, rng, folds)
+                memo.held["out of fold"] = dict(zip(before.labelled.tolist(), rows, strict=True))
+            known = memo.held["out of fold"]
+            return np.array([known.get(p, probabilities[p]) for p in positions.tolist()])
+
+        return found
 
     def _current_model(self) -> Model:
         if self._model is None:

@@ -93,6 +93,36 @@ class PoolView:
         view.candidates = _frozen(np.asarray(candidates, dtype=np.int64))
         return view
 
+    def after(self, history: Sequence[Past], candidates: np.ndarray) -> PoolView:
+        """Return this view with another history and other candidates."""
+        view = self.narrowed(candidates)
+        view.history = tuple(history)
+        return view
+
+    def asked_now(self) -> np.ndarray:
+        """Return the positions asked in this round, in order, int64."""
+        found = [past.position for past in self.history if past.round == self.round.number]
+        return np.array(found, dtype=np.int64)
+
+    def opened(self) -> PoolView:
+        """Return this view as it was when the round was opened, before its first answer.
+
+        What was asked in this round is a candidate again and has no label, unless it had one
+        before.
+        """
+        now = set(self.asked_now().tolist())
+        before = [past for past in self.history if past.round != self.round.number]
+        now -= {past.position for past in before if past.answer is not None}
+        old = np.array([p not in now for p in self.labelled.tolist()], dtype=bool)
+        view = self.after(before, np.union1d(self.candidates, np.array(sorted(now), np.int64)))
+        view.labelled, view.labels = _frozen(self.labelled[old]), _frozen(self.labels[old])
+        view.pending = _frozen(self.pending[[p not in now for p in self.pending.tolist()]])
+        view.round = Round(self.round.number, self.round.budget)
+        if self.has("out_of_fold") and not old.all():
+            view._sources = {**self._sources, "out_of_fold": lambda: self.out_of_fold[old]}
+            view._computed = {k: v for k, v in self._computed.items() if k != "out_of_fold"}
+        return view
+
     def has(self, name: str) -> bool:
         """Return True when this view can give `name`."""
         return name in self._sources

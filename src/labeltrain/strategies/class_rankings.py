@@ -1,0 +1,134 @@
+"""The rankings of a round, one a class: what GALAXY and DIRECT look at."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from labeltrain.kernels.separation import class_order, label_order
+from labeltrain.strategies.base import Need
+from labeltrain.strategies.view import PoolView
+
+
+class Line(NamedTuple):
+    """One class against the rest, as :mod:`labeltrain.kernels.separation` takes it.
+
+    Attributes
+    ----------
+    size : int
+    ranks : ndarray of int64, shape (m,)
+        Of the labelled items, ascending.
+    signs : ndarray of int64, shape (m,)
+        +1 for the class, -1 for any other.
+    taken : ndarray of int64
+        Ranks that may not be picked, the labelled ones among them, ascending.
+    """
+
+    size: int
+    ranks: np.ndarray
+    signs: np.ndarray
+    taken: np.ndarray
+
+
+class ClassRankings:
+    """Ranks of what is labelled or may be picked, from most to least like each class.
+
+    They are made once a round, of the model in force when it opens, and only for the classes that
+    are looked at. With two classes there is one ranking, of the class with fewer labels: the other
+    is its mirror image.
+
+    Parameters
+    ----------
+    view : PoolView
+    out_of_fold : bool
+        Rank labelled items by predictions of models that did not see their labels.
+    """
+
+    def __init__(self, view: PoolView, *, out_of_fold: bool = False) -> None:
+        held = np.zeros(view.n, dtype=bool)
+        # What was asked in this round keeps its rank, answered or not.
+        for positions in (view.labelled, view.candidates, view.asked_now()):
+            held[positions] = True
+        self._held = held
+        self._items = np.flatnonzero(held)
+        self._multilabel = view.kind == "multilabel"
+        rows = view.probabilities_of(self._items)
+        if out_of_fold and len(view.labelled):
+            rows = np.array(rows)
+            rows[np.searchsorted(self._items, view.labelled)] = view.out_of_fold
+        self._rows = rows
+        self._largest = None if self._multilabel else rows.max(axis=1)
+        self._orders: dict[int, np.ndarray] = {}
+        self._places: dict[int, np.ndarray] = {}
+        counts = positives(view)
+        self.classes = list(range(len(view.classes)))
+        if not self._multilabel and len(self.classes) == 2:
+            self.classes = [int(np.argmin(counts))]
+        self._prior = {
+            k: view.prior[self._items, k]
+            for k in self.classes
+            if counts[k] == 0 and view.has(Need.PRIOR)
+        }
+
+    def covers(self, view: PoolView) -> bool:
+        """Return True when every item that this view may pick, or knows, is ranked."""
+        return bool(self._held[view.candidates].all() and self._held[view.labelled].all())
+
+    def order(self, k: int) -> np.ndarray:
+        """Return pool positions by rank, int64 (size,)."""
+        if k not in self._orders:
+            if k in self._prior:  # nobody has seen one: by what the encoder knows of its name
+                order = label_order(self._prior[k][:, None], 0)
+            elif self._multilabel:
+                order = label_order(self._rows, k)
+            else:
+                order = class_order(self._rows, k, self._largest)
+            self._orders[k] = self._items[order]
+        return self._orders[k]
+
+    def place(self, k: int) -> np.ndarray:
+        """Return the rank of each pool position, int32 (n,); -1 where there is none."""
+        if k not in self._places:
+            place = np.full(len(self._held), -1, dtype=np.int32)
+            order = self.order(k)
+            place[order] = np.arange(len(order), dtype=np.int32)
+            self._places[k] = place
+        return self._places[k]
+
+    def gone(self, view: PoolView) -> np.ndarray:
+        """Return ranked positions that have no label and may not be picked."""
+        known = np.zeros(view.n, dtype=bool)
+        known[view.candidates] = True
+        known[view.labelled] = True
+        return self._items[~known[self._items]]
+
+    def line(self, view: PoolView, k: int, gone: np.ndarray) -> Line:
+        """Return what is known of one class now; `gone` is :meth:`gone`."""
+        place = self.place(k)
+        ranks = place[view.labelled].astype(np.int64)
+        order = np.argsort(ranks)
+        taken = ranks if len(gone) == 0 else np.concatenate([ranks, place[gone]])
+        return Line(len(self._items), ranks[order], signs(view, k)[order], np.sort(taken))
+
+
+def rankings(view: PoolView, *, out_of_fold: bool = False) -> ClassRankings:
+    """Return the rankings of the round of a view, made once where that is possible."""
+    kept = view.memo(f"class rankings {out_of_fold}", dict[str, ClassRankings])
+    if "now" not in kept or not kept["now"].covers(view):
+        kept["now"] = ClassRankings(view, out_of_fold=out_of_fold)
+    return kept["now"]
+
+
+def signs(view: PoolView, k: int) -> np.ndarray:
+    """Return +1 for labelled items of class k and -1 for the others, int64 (m,)."""
+    if view.kind == "multilabel":
+        return 2 * view.labels.reshape(-1, len(view.classes))[:, k] - 1
+    return np.where(view.labels == k, 1, -1)
+
+
+def positives(view: PoolView) -> np.ndarray:
+    """Return the number of labelled items of each class, int64 (C,)."""
+    if view.kind == "multilabel":
+        return view.labels.reshape(-1, len(view.classes)).sum(axis=0)
+    return np.bincount(view.labels, minlength=len(view.classes))

@@ -1,0 +1,209 @@
+"""GALAXY: bisect between labels of different classes, then label around the cuts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from labeltrain.errors import BadInput
+from labeltrain.kernels.cuts import GAP, OUTWARD, Cuts
+from labeltrain.strategies.base import Need, Picks, Strategy
+from labeltrain.strategies.class_rankings import ClassRankings, rankings, signs
+from labeltrain.strategies.view import PoolView
+
+CHOICES = ("round-robin", "random", "shortest")
+
+
+class Galaxy(Strategy):
+    """Label where one class ends and the rest begins, in the ranking of each class.
+
+    For every class the pool is ranked by the margin of the class (multilabel: by its probability).
+    A gap is a run of unlabelled items between two neighbouring labelled ones of which one is of the
+    class and one is not. The next item is the middle of the shortest gap; where all cuts are
+    located, the unlabelled item nearest to one. Answers count at once, for the rankings of all
+    classes.
+
+    Parameters
+    ----------
+    choice : {"round-robin", "random", "shortest"}
+        Which class is next: in turns, at random, or the one with the shortest gap of all.
+    out_of_fold : bool
+        Rank labelled items by models that did not see their labels: a model is sure of what it was
+        trained on, which puts it at the ends of the ranking. Costs five fits a round.
+
+    Notes
+    -----
+    With several answers at a time (``parallel``), each question splits its gap for the others of
+    its group. While no item of a class is labelled, the item that looks most like the class (or
+    ranks first by the zero-shot ``prior``, if there is one) is asked in its turn; the paper asks a
+    random one. With two classes one ranking serves both. Scores are gap sizes. Items and labels
+    are the only input of the labels' kind: clean labels are never seen. After the rankings,
+    O(K n log n) a round, a question costs O(K log m) with m labels.
+
+    References
+    ----------
+    Zhang, Katz-Samuels, Nowak: GALAXY: graph-based active learning at the extreme, ICML 2022.
+
+    Examples
+    --------
+    >>> import labeltrain, numpy as np
+    >>> p = np.linspace(0.95, 0.05, 10)
+    >>> truth = ["rare"] * 3 + ["other"] * 7
+    >>> labeltrain.select(
+    ...     "galaxy", probabilities=np.column_stack([p, 1 - p]), classes=["rare", "other"],
+    ...     labelled=[0, 9], labels=["rare", "other"], budget=4,
+    ...     ask=lambda positions: [truth[i] for i in positions],
+    ... ).positions.tolist()
+    [4, 2, 3, 1]
+    """
+
+    name: ClassVar[str] = "galaxy"
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.PROBABILITIES})
+    sequential: ClassVar[bool] = True
+    summary: ClassVar[str] = "class imbalance: bisect between classes, label around the cuts"
+
+    def __init__(
+        self,
+        choice: Literal["round-robin", "random", "shortest"] = "round-robin",
+        out_of_fold: bool = False,
+    ) -> None:
+        if choice not in CHOICES:
+            raise BadInput(f"choice={choice!r} is unknown", f"known: {', '.join(CHOICES)}")
+        self.choice = choice
+        self.out_of_fold = out_of_fold
+        if out_of_fold:
+            own = vars(self)
+            own["needs"] = type(self).needs | {Need.OUT_OF_FOLD}
+
+    def select(self, view: PoolView, count: int, rng: np.random.Generator) -> Picks:
+        """Return the next questions of as many classes as it takes."""
+        ranked = rankings(view, out_of_fold=self.out_of_fold)
+        lines = view.memo("galaxy", dict[int, _ClassCuts])
+        gone = ranked.gone(view)
+        free = np.zeros(view.n, dtype=bool)
+        free[view.candidates] = True
+        turn = sum(1 for past in view.history if _is_mine(past.note))
+
+        def cuts(k: int) -> _ClassCuts:
+            if k not in lines or not lines[k].follows(ranked, view, gone):
+                lines[k] = _ClassCuts(ranked, view, k, gone)
+            return lines[k]
+
+        touched = _Group(cuts)
+        chosen: list[tuple[int, int, float, bool]] = []
+        while len(chosen) < count:
+            found = self._next(touched, ranked.classes, turn + len(chosen), rng)
+            if found is None:
+                k = ranked.classes[(turn + len(chosen)) % len(ranked.classes)]
+                position, score, gap = int(rng.choice(np.flatnonzero(free))), float("nan"), False
+            else:
+                k, position, score, gap = found
+            free[position] = False
+            touched.drop(position)
+            chosen.append((position, k, score, gap))
+        return Picks(
+            np.array([position for position, *_ in chosen], dtype=np.int64),
+            np.array([score for *_, score, _ in chosen]),
+            tuple(
+                f"between what is {view.classes[k]} and what is not"
+                if gap
+                else f"near the edge of {view.classes[k]}"
+                for _, k, _, gap in chosen
+            ),
+            tuple({"galaxy": k} for _, k, *_ in chosen),
+        )
+
+    def _next(
+        self, group: _Group, classes: list[int], turn: int, rng: np.random.Generator
+    ) -> tuple[int, int, float, bool] | None:
+        """Return class, position, score and whether it lies in a gap."""
+        if self.choice == "shortest":
+            options = [(found[1], k) for k in classes if (found := group[k].propose()) is not None]
+            order = [min(options)[1]] if options else []
+        elif self.choice == "random":
+            order = [classes[i] for i in rng.permutation(len(classes))]
+        else:
+            start = turn % len(classes)
+            order = classes[start:] + classes[:start]
+        for k in order:
+            found = group[k].propose()
+            if found is not None:
+                position, (stage, size) = found
+                return k, position, float(size), stage == GAP
+        return None
+
+
+def _is_mine(note: Any) -> bool:
+    return isinstance(note, dict) and "galaxy" in note
+
+
+class _ClassCuts:
+    """The cuts of one class, kept for a round and told of every answer."""
+
+    def __init__(self, ranked: ClassRankings, view: PoolView, k: int, gone: np.ndarray) -> None:
+        self._ranked, self._k = ranked, k
+        self._order, self._place = ranked.order(k), ranked.place(k)
+        self._labelled, self._signs = view.labelled, signs(view, k)
+        self.cuts = Cuts(
+            len(self._order),
+            self._place[view.labelled].tolist(),
+            self._signs.tolist(),
+            self._place[gone].tolist(),
+        )
+        self._empty = not (self._signs > 0).any()
+        self._first = 0  # no free item ranks above it
+
+    def follows(self, ranked: ClassRankings, view: PoolView, gone: np.ndarray) -> bool:
+        """Take what is new in a view in; False when this is of other rankings or labels."""
+        m, now = len(self._labelled), signs(view, self._k)
+        if (
+            self._ranked is not ranked
+            or len(view.labelled) < m
+            or not np.array_equal(view.labelled[:m], self._labelled)
+            or not np.array_equal(now[:m], self._signs)
+        ):
+            return False
+        self.cuts.new_group()
+        for position, sign in zip(view.labelled[m:].tolist(), now[m:].tolist(), strict=True):
+            self.cuts.tell(int(self._place[position]), sign)
+        for rank in self._place[gone].tolist():
+            self.cuts.drop(rank)
+        self.cuts.new_group()
+        self._labelled, self._signs = view.labelled, now
+        self._empty = not (now > 0).any()
+        return True
+
+    def drop(self, position: int) -> None:
+        self.cuts.drop(int(self._place[position]))
+
+    def propose(self) -> tuple[int, tuple[int, int]] | None:
+        """Return a position and how near it is; while the class is empty, what ranks first."""
+        if self._empty:
+            self._first = rank = self.cuts.free_from(self._first)
+            found = None if rank >= len(self._order) else (rank, (OUTWARD, rank))
+        else:
+            found = self.cuts.propose()
+        return None if found is None else (int(self._order[found[0]]), found[1])
+
+
+class _Group:
+    """The classes that a group of questions touches, so that each knows of all of them."""
+
+    def __init__(self, cuts: Callable[[int], _ClassCuts]) -> None:
+        self._cuts = cuts
+        self._seen: dict[int, _ClassCuts] = {}
+        self._dropped: list[int] = []
+
+    def __getitem__(self, k: int) -> _ClassCuts:
+        if k not in self._seen:
+            self._seen[k] = self._cuts(k)
+            for position in self._dropped:
+                self._seen[k].drop(position)
+        return self._seen[k]
+
+    def drop(self, position: int) -> None:
+        self._dropped.append(position)
+        for cuts in self._seen.values():
+            cuts.drop(position)
