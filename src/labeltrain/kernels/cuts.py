@@ -30,6 +30,8 @@ class Cuts:
         What is labelled, in any order.
     dropped : iterable of int
         Ranks without a label that may not be asked.
+    inverted_only : bool
+        Go outwards from a -1 above a +1 only, as LabelBench does.
 
     Notes
     -----
@@ -48,8 +50,11 @@ class Cuts:
         ranks: Iterable[int] = (),
         signs: Iterable[int] = (),
         dropped: Iterable[int] = (),
+        *,
+        inverted_only: bool = False,
     ) -> None:
         self.size = size
+        self.inverted_only = inverted_only
         self._sign: dict[int, int] = {}
         self._labelled: list[int] = []
         self._dropped: list[int] = []
@@ -173,7 +178,7 @@ class Cuts:
         free = self._free_between(above, below)
         if free:
             heappush(self._gaps, (free, above, below))
-        else:
+        elif not (self.inverted_only and self._sign[above] > 0):
             self._look_beside(above, below, 0)
             self._look_beside(above, below, 1)
 

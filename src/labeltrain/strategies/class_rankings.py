@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from labeltrain.errors import BadInput
 from labeltrain.kernels.separation import class_order, label_order
 from labeltrain.strategies.base import Need
 from labeltrain.strategies.view import PoolView
@@ -43,9 +44,13 @@ class ClassRankings:
     view : PoolView
     out_of_fold : bool
         Rank labelled items by predictions of models that did not see their labels.
+    compat : {"", "labelbench galaxy", "labelbench direct"}
+        Rank as LabelBench does: ties by adding 1e-8 of the maximum to the margin; with two classes,
+        GALAXY by the probability of the first alone, DIRECT with ties by it in both rankings.
     """
 
-    def __init__(self, view: PoolView, *, out_of_fold: bool = False) -> None:
+    def __init__(self, view: PoolView, *, out_of_fold: bool = False, compat: str = "") -> None:
+        self._compat = compat
         held = np.zeros(view.n, dtype=bool)
         # What was asked in this round keeps its rank, answered or not.
         for positions in (view.labelled, view.candidates, view.asked_now()):
@@ -64,11 +69,12 @@ class ClassRankings:
         counts = positives(view)
         self.classes = list(range(len(view.classes)))
         if not self._multilabel and len(self.classes) == 2:
-            self.classes = [int(np.argmin(counts))]
+            both = {"": [int(np.argmin(counts))], "labelbench galaxy": [0]}
+            self.classes = both.get(compat, [0, 1])
         self._prior = {
             k: view.prior[self._items, k]
             for k in self.classes
-            if counts[k] == 0 and view.has(Need.PRIOR)
+            if counts[k] == 0 and view.has(Need.PRIOR) and not compat
         }
 
     def covers(self, view: PoolView) -> bool:
@@ -80,12 +86,21 @@ class ClassRankings:
         if k not in self._orders:
             if k in self._prior:  # nobody has seen one: by what the encoder knows of its name
                 order = label_order(self._prior[k][:, None], 0)
+            elif self._compat and not self._multilabel:
+                order = self._as_labelbench(k)
             elif self._multilabel:
                 order = label_order(self._rows, k)
             else:
                 order = class_order(self._rows, k, self._largest)
             self._orders[k] = self._items[order]
         return self._orders[k]
+
+    def _as_labelbench(self, k: int) -> np.ndarray:
+        own, largest = self._rows[:, k], self._largest
+        if self._rows.shape[1] == 2 and self._compat == "labelbench galaxy":
+            return np.argsort(-own, kind="stable")
+        tie = self._rows[:, 0] if self._rows.shape[1] == 2 else largest
+        return np.argsort(-(own - largest + 1e-8 * tie), kind="stable")
 
     def place(self, k: int) -> np.ndarray:
         """Return the rank of each pool position, int32 (n,); -1 where there is none."""
@@ -112,11 +127,11 @@ class ClassRankings:
         return Line(len(self._items), ranks[order], signs(view, k)[order], np.sort(taken))
 
 
-def rankings(view: PoolView, *, out_of_fold: bool = False) -> ClassRankings:
+def rankings(view: PoolView, *, out_of_fold: bool = False, compat: str = "") -> ClassRankings:
     """Return the rankings of the round of a view, made once where that is possible."""
-    kept = view.memo(f"class rankings {out_of_fold}", dict[str, ClassRankings])
+    kept = view.memo(f"class rankings {out_of_fold} {compat}", dict[str, ClassRankings])
     if "now" not in kept or not kept["now"].covers(view):
-        kept["now"] = ClassRankings(view, out_of_fold=out_of_fold)
+        kept["now"] = ClassRankings(view, out_of_fold=out_of_fold, compat=compat)
     return kept["now"]
 
 
@@ -132,3 +147,9 @@ def positives(view: PoolView) -> np.ndarray:
     if view.kind == "multilabel":
         return view.labels.reshape(-1, len(view.classes)).sum(axis=0)
     return np.bincount(view.labels, minlength=len(view.classes))
+
+
+def refuse_unknown_compat(compat: str) -> None:
+    """Raise unless `compat` is "" or "labelbench"."""
+    if compat not in ("", "labelbench"):
+        raise BadInput(f"compat={compat!r} is unknown", "leave it out, or give labelbench")

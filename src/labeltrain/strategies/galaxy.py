@@ -10,7 +10,12 @@ import numpy as np
 from labeltrain.errors import BadInput
 from labeltrain.kernels.cuts import GAP, OUTWARD, Cuts
 from labeltrain.strategies.base import Need, Picks, Strategy
-from labeltrain.strategies.class_rankings import ClassRankings, rankings, signs
+from labeltrain.strategies.class_rankings import (
+    ClassRankings,
+    rankings,
+    refuse_unknown_compat,
+    signs,
+)
 from labeltrain.strategies.view import PoolView
 
 CHOICES = ("round-robin", "random", "shortest")
@@ -32,6 +37,9 @@ class Galaxy(Strategy):
     out_of_fold : bool
         Rank labelled items by models that did not see their labels: a model is sure of what it was
         trained on, which puts it at the ends of the ranking. Costs five fits a round.
+    compat : {"", "labelbench"}
+        "labelbench" does what that code does: classes at random, one ranking of two classes by the
+        first one's probability, outwards from inverted cuts only, and else random items.
 
     Notes
     -----
@@ -68,19 +76,23 @@ class Galaxy(Strategy):
         self,
         choice: Literal["round-robin", "random", "shortest"] = "round-robin",
         out_of_fold: bool = False,
+        compat: Literal["", "labelbench"] = "",
     ) -> None:
+        refuse_unknown_compat(compat)
         if choice not in CHOICES:
             raise BadInput(f"choice={choice!r} is unknown", f"known: {', '.join(CHOICES)}")
         self.choice = choice
         self.out_of_fold = out_of_fold
+        self.compat = compat
         if out_of_fold:
             own = vars(self)
             own["needs"] = type(self).needs | {Need.OUT_OF_FOLD}
 
     def select(self, view: PoolView, count: int, rng: np.random.Generator) -> Picks:
         """Return the next questions of as many classes as it takes."""
-        ranked = rankings(view, out_of_fold=self.out_of_fold)
-        lines = view.memo("galaxy", dict[int, _ClassCuts])
+        compat = self.compat and f"{self.compat} galaxy"
+        ranked = rankings(view, out_of_fold=self.out_of_fold, compat=compat)
+        lines = view.memo(f"galaxy {compat}", dict[int, _ClassCuts])
         gone = ranked.gone(view)
         free = np.zeros(view.n, dtype=bool)
         free[view.candidates] = True
@@ -88,7 +100,7 @@ class Galaxy(Strategy):
 
         def cuts(k: int) -> _ClassCuts:
             if k not in lines or not lines[k].follows(ranked, view, gone):
-                lines[k] = _ClassCuts(ranked, view, k, gone)
+                lines[k] = _ClassCuts(ranked, view, k, gone, published=bool(compat))
             return lines[k]
 
         touched = _Group(cuts)
@@ -122,6 +134,8 @@ class Galaxy(Strategy):
         if self.choice == "shortest":
             options = [(found[1], k) for k in classes if (found := group[k].propose()) is not None]
             order = [min(options)[1]] if options else []
+        elif self.compat:
+            order = [classes[int(rng.integers(len(classes)))]]
         elif self.choice == "random":
             order = [classes[i] for i in rng.permutation(len(classes))]
         else:
@@ -142,7 +156,15 @@ def _is_mine(note: Any) -> bool:
 class _ClassCuts:
     """The cuts of one class, kept for a round and told of every answer."""
 
-    def __init__(self, ranked: ClassRankings, view: PoolView, k: int, gone: np.ndarray) -> None:
+    def __init__(
+        self,
+        ranked: ClassRankings,
+        view: PoolView,
+        k: int,
+        gone: np.ndarray,
+        *,
+        published: bool,
+    ) -> None:
         self._ranked, self._k = ranked, k
         self._order, self._place = ranked.order(k), ranked.place(k)
         self._labelled, self._signs = view.labelled, signs(view, k)
@@ -151,8 +173,10 @@ class _ClassCuts:
             self._place[view.labelled].tolist(),
             self._signs.tolist(),
             self._place[gone].tolist(),
+            inverted_only=published,
         )
-        self._empty = not (self._signs > 0).any()
+        self._published = published
+        self._empty = not published and not (self._signs > 0).any()
         self._first = 0  # no free item ranks above it
 
     def follows(self, ranked: ClassRankings, view: PoolView, gone: np.ndarray) -> bool:
@@ -172,7 +196,7 @@ class _ClassCuts:
             self.cuts.drop(rank)
         self.cuts.new_group()
         self._labelled, self._signs = view.labelled, now
-        self._empty = not (now > 0).any()
+        self._empty = not self._published and not (now > 0).any()
         return True
 
     def drop(self, position: int) -> None:

@@ -30,11 +30,15 @@ class Tailor(Strategy):
     ----------
     arms : sequence of str or mapping
         Names of strategies, or mappings with ``name``, ``parameters``, and ``each_class: true`` for
-        one arm a class, of a strategy that takes ``classes``.
+        one arm a class, of a strategy that takes ``rare``.
     reward : {"diversity", "search"}
         "search" (multilabel) counts every label found alike.
     discount : float
         From 0 to 1, of the statistics of each earlier round.
+    compat : {"", "released"}
+        "released" does what the authors' code does: every draw is of the statistics plus 1 (which
+        does not fade), and a class of more than half of the labels is penalised in multiclass data
+        too.
 
     Notes
     -----
@@ -68,7 +72,10 @@ class Tailor(Strategy):
         arms: Sequence[str | Mapping[str, Any]] = DEFAULT_ARMS,
         reward: Literal["diversity", "search"] = "diversity",
         discount: float = 0.9,
+        compat: Literal["", "released"] = "",
     ) -> None:
+        if compat not in ("", "released"):
+            raise BadInput(f"compat={compat!r} is unknown", "leave it out, or give released")
         if reward not in ("diversity", "search"):
             raise BadInput(f"reward={reward!r} is unknown", "known: diversity, search")
         if not 0.0 <= discount <= 1.0:
@@ -78,6 +85,7 @@ class Tailor(Strategy):
         self.arms = [arm if isinstance(arm, str) else dict(arm) for arm in arms]
         self.reward = reward
         self.discount = discount
+        self.compat = compat
         self._specs = [_Spec.read(arm) for arm in self.arms]
         made = [spec.made(0) for spec in self._specs]
         own = vars(self)
@@ -95,9 +103,15 @@ class Tailor(Strategy):
         # What an arm draws at random is the same however often it is asked in a round.
         seed = int(now[0].note["seed"]) if now else int(rng.integers(2**32))
         opened = view.opened()
-        worth = rewards(positives(opened), len(opened.labelled), view.kind, self.reward)
+        either = "multilabel" if self.compat else view.kind
+        worth = rewards(positives(opened), len(opened.labelled), either, self.reward)
         statistics = posterior(
-            opened.history, [arm.label for arm in arms], view.kind, len(worth), self.discount
+            opened.history,
+            [arm.label for arm in arms],
+            view.kind,
+            len(worth),
+            self.discount,
+            start=2.0 if self.compat and view.kind == "multiclass" else 1.0,
         )
         free = np.zeros(view.n, dtype=bool)
         free[view.candidates] = True
@@ -180,7 +194,7 @@ class _Spec(NamedTuple):
     def made(self, k: int) -> Strategy:
         from labeltrain.strategies.registry import make
 
-        only = {"classes": [k]} if self.each_class else {}
+        only = {"rare": [k]} if self.each_class else {}
         strategy = make(self.name, {**self.parameters, **only})
         if isinstance(strategy, Tailor):
             raise BadInput("tailor cannot be an arm of itself", "list its arms instead")
@@ -211,7 +225,12 @@ def rewards(counts: np.ndarray, labelled: int, kind: str, reward: str = "diversi
 
 
 def posterior(
-    history: Sequence[Past], arms: Sequence[str], kind: str, classes: int, discount: float
+    history: Sequence[Past],
+    arms: Sequence[str],
+    kind: str,
+    classes: int,
+    discount: float,
+    start: float = 1.0,
 ) -> np.ndarray:
     """Return the statistics of every arm after these rounds.
 
@@ -219,7 +238,8 @@ def posterior(
     -------
     ndarray of float64, shape (M, C, 1) or (M, C, 2)
         Multiclass: labels of each class found, after a start with 1; multilabel: labels that were
-        on, and off. All of an earlier round, the start included, is multiplied by `discount`.
+        on, and off. All of an earlier round, the start included, is multiplied by `discount`; what
+        `start` is above 1 is not, as in the released code.
     """
     index = {arm: m for m, arm in enumerate(arms)}
     width = 2 if kind == "multilabel" else 1
@@ -237,7 +257,7 @@ def posterior(
                 found[m, :, 1] += 1 - on
             else:
                 found[m, past.answer, 0] += 1
-    return found
+    return found + (start - 1.0)
 
 
 def drawn(statistics: np.ndarray, kind: str, rng: np.random.Generator) -> np.ndarray:
