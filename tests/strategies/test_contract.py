@@ -21,6 +21,8 @@ VARIANTS = (
     ("uherding", {"uncertainty": "entropy"}),
     ("seals", {"base": "badge"}),
     ("anchoral", {"base": "facility-location"}),
+    ("similar", {"memory": 1}),
+    ("cbal", {"weight": 100.0}),
 )
 for _number, (_name, _parameters) in enumerate(VARIANTS):
     _class = f"TestVariant{_number}"
@@ -32,4 +34,4 @@ def test_every_shipped_strategy_is_tested() -> None:
     tested = {c.strategy for c in globals().values() if hasattr(c, "strategy")}
     shipped = {registry.get(name) for name in registry.names()}  # other tests register their own
     assert {s for s in shipped if s.__module__.startswith("labeltrain.strategies.")} <= tested
-    assert len(tested) >= 23
+    assert len(tested) >= 29

@@ -82,10 +82,13 @@ def test_budget_uniqueness_and_determinism(
     labelled = np.random.default_rng(seed).permutation(n)[: min(known, n)]
     labels = labelled % 4
     ask = (lambda p: p % 4) if registry.get(name).sequential else None
+    kind = min(registry.get(name).kinds)  # multiclass, where it works on that
+    if kind == "multilabel":
+        labels = np.eye(4, dtype=np.int64)[labels]
     first, second = (
         labeltrain.select(
             name, **arrays(n, m=len(labelled)), labelled=labelled, labels=labels, budget=budget,
-            seed=seed, ask=ask,
+            seed=seed, ask=ask, kind=kind,
         )
         for _ in range(2)
     )  # fmt: skip

@@ -1,8 +1,9 @@
-"""GALAXY, DIRECT and TAILOR: worked examples, slow twins, resuming, skipped and pending items."""
+"""The strategies for imbalanced data: numbers by hand, slow twins, laws."""
 
 from __future__ import annotations
 
-from itertools import pairwise
+import math
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -11,575 +12,546 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import labeltrain
-from labeltrain.errors import BadInput
-from labeltrain.kernels.separation import class_order
-from labeltrain.learners import make as make_learner
-from labeltrain.loop import Plan, Pool, Trajectory
-from labeltrain.loop.evaluate import Evaluator
-from labeltrain.loop.journal import MemoryJournal
-from labeltrain.loop.oracle import Oracle
-from labeltrain.strategies import Past, PoolView, Strategy
-from labeltrain.strategies.base import Round
-from labeltrain.strategies.direct import Direct, Schedule, split
-from labeltrain.strategies.galaxy import Galaxy
-from labeltrain.strategies.tailor import Tailor, drawn, posterior, rewards
-from labeltrain.testing import blobs, pool_view
+from labeltrain.errors import BadInput, MissingNeed
+from labeltrain.loop.checks import checked
+from labeltrain.strategies import PoolView, registry
+from labeltrain.strategies.most_likely_positive import MostLikelyPositive
+from labeltrain.strategies.rare import label_counts, rare_classes
+from labeltrain.testing import pool_view
 
-G6 = [1, 1, 1, 1, -1, 0, 0, 0, 0, 0, -1, 1, -1, 0, 0, 0]
+OURS = ("balanced-entropy", "base", "cbal", "emal", "most-likely-positive", "similar")
+RNG = np.random.default_rng(0)  # none of these draws
 
 
-def ranked(n: int) -> np.ndarray:
-    """Probabilities of two classes by which item i has rank i for class 0."""
-    p = np.linspace(0.95, 0.05, n)
-    return np.column_stack([p, 1 - p])
+def picks(name: str, view: PoolView, count: int, **parameters: Any) -> Any:
+    found = registry.make(name, parameters).select(view, count, RNG)
+    return checked(found, view, count, name)
 
 
-def select(name: str, w: list[int], truth: list[int], budget: int, **options: Any) -> list[int]:
-    """Let a strategy ask on a line: +1 is class 0, -1 class 1."""
-    known = [i for i, sign in enumerate(w) if sign]
-    found = labeltrain.select(
-        name,
-        probabilities=ranked(len(w)),
-        labelled=known,
-        labels=[int(w[i] < 0) for i in known],
-        budget=budget,
-        ask=lambda positions: [int(truth[p] < 0) for p in positions],
-        **options,
-    )
-    return found.positions.tolist()
-
-
-# -- GALAXY --------------------------------------------------------------------------------------
-
-
-def test_g1_and_g2_through_select() -> None:
-    truth = [1] * 3 + [-1] * 7
-    w = [1, *[0] * 8, -1]
-    assert select("galaxy", w, truth, 8) == [4, 2, 3, 1, 5, 6, 7, 8]
-    truth = [1] * 13 + [-1] * 28
-    picks = [20, 10, 15, 12, 13, 11, 14, 9, 16, 8, 17, 7, 18, 6, 19, 5]
-    assert select("galaxy", [1, *[0] * 39, -1], truth, 16) == picks
-
-
-def test_galaxy_asks_the_most_like_a_class_that_nobody_has_seen() -> None:
-    p = np.full((6, 3), 0.1)
-    p[:, 0] = [0.8, 0.7, 0.3, 0.6, 0.5, 0.55]
-    p[:, 2] = [0.1, 0.2, 0.5, 0.1, 0.2, 0.1]
-    p[:, 1] = 1 - p[:, 0] - p[:, 2]
-    found = labeltrain.select(
-        "galaxy", probabilities=p, labelled=[0, 5], labels=[0, 1], budget=3, classes=3,
-        ask=lambda positions: [0] * len(positions), parallel=3,
-    )  # fmt: skip
-    assert [note["galaxy"] for note in found.notes] == [0, 1, 2]
-    assert found.positions[2] == 2
-
-
-def slow_next(w: list[int]) -> int | None:
-    """The middle of the shortest gap, else what is nearest to a located cut, by scanning."""
-    labelled = [i for i, sign in enumerate(w) if sign]
-    pairs = [(a, b) for a, b in pairwise(labelled) if w[a] != w[b]]
-    gaps = [(b - a, a, b) for a, b in pairs if b - a > 1]
-    if gaps:
-        return (min(gaps)[1] + min(gaps)[2]) // 2
-    beside = []
-    for a, b in pairs:
-        up = [i for i in range(a) if w[i] == 0]
-        down = [i for i in range(b, len(w)) if w[i] == 0]
-        beside += [(b - up[-1], 0, up[-1])] if up else []
-        beside += [(down[0] - a, 1, down[0])] if down else []
-    return min(beside)[2] if beside else None
-
-
-def slow_galaxy(
-    p: np.ndarray, labels: dict[int, int], truth: np.ndarray, count: int
-) -> list[tuple[int, int]]:
-    """Round-robin over the classes, each by scanning its ranking: (position, class)."""
-    classes = p.shape[1]
-    order = {k: class_order(p, k).tolist() for k in range(classes)}
-    every = list(range(classes))
-    if classes == 2:
-        every = [int(np.argmin(np.bincount(list(labels.values()), minlength=2)))]
-    picks: list[tuple[int, int]] = []
-    for turn in range(count):
-        start = turn % len(every)
-        for k in every[start:] + every[:start]:
-            w = [0 if i not in labels else (1 if labels[i] == k else -1) for i in order[k]]
-            if 1 in w:
-                rank = slow_next(w)
-            else:
-                rank = next((r for r, sign in enumerate(w) if sign == 0), None)
-            if rank is not None:
-                item = order[k][rank]
-                labels[item] = int(truth[item])
-                picks.append((item, k))
-                break
-        else:
-            return picks
-    return picks
-
-
-@settings(deadline=None, max_examples=40)
-@given(st.integers(0, 10_000), st.integers(2, 4), st.integers(8, 30))
-def test_galaxy_against_its_slow_twin(seed: int, classes: int, n: int) -> None:
-    rng = np.random.default_rng(seed)
-    p = rng.dirichlet(np.ones(classes), n)
-    truth = np.array([rng.choice(classes, p=row) for row in p])
-    known = rng.choice(n, min(4, n), replace=False).tolist()
-    count = n - len(known)
-    slow = slow_galaxy(p, {i: int(truth[i]) for i in known}, truth, count)
-    if len(set(truth[known])) < 2 and classes == 2:
-        return  # one class only: both draw at random
-    found = labeltrain.select(
-        "galaxy", probabilities=p, labelled=known, labels=truth[known], budget=count,
-        classes=classes, ask=lambda positions: truth[positions],
-    )  # fmt: skip
-    fast = [(p, note["galaxy"]) for p, note in zip(found.positions, found.notes, strict=True)]
-    assert fast[: len(slow)] == slow
-
-
-@pytest.mark.parametrize("choice", ["round-robin", "random", "shortest"])
-def test_galaxy_finds_the_end_of_a_class_whichever_way_classes_are_chosen(choice: str) -> None:
-    n = 300
-    truth = np.repeat([0, 1, 2], [20, 100, 180])
-    centres = np.array([[0, 0], [4, 0], [0, 4]])
-    logits = -((np.random.default_rng(0).normal(size=(n, 2)) + centres[truth])[:, None] - centres)
-    logits = -(logits**2).sum(axis=2)
-    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    found = labeltrain.select(
-        "galaxy", probabilities=p, labelled=[0, 25, 150, 290], labels=[0, 1, 2, 2], budget=45,
-        ask=lambda positions: truth[positions], choice=choice,
-    )  # fmt: skip
-    assert len(set(found.positions.tolist())) == 45
-    rare = (truth[found.positions] == 0).sum()
-    assert rare >= 8  # 3 at random
-
-
-def test_the_class_with_the_shortest_gap_is_asked_first() -> None:
-    p = np.array([[0.9, 0.05, 0.05], [0.7, 0.2, 0.1], [0.5, 0.3, 0.2], [0.1, 0.8, 0.1]] + [
-        [0.1, 0.2, 0.7]
-    ] * 3)  # fmt: skip
-    found = labeltrain.select(
-        "galaxy", probabilities=p, labelled=[0, 2, 3, 6], labels=[0, 1, 1, 2], budget=1,
-        ask=lambda positions: [0], choice="shortest",
-    )  # fmt: skip
-    assert found.positions.tolist() == [1]
-    assert found.scores.tolist() == [1.0]
-
-
-# -- DIRECT --------------------------------------------------------------------------------------
-
-
-def test_d6_direct_walks_where_galaxy_runs_after_noise() -> None:
-    truth = [1] * 4 + [-1] * 12
-    w = list(G6)
-    for pick in (5, 6, 7):  # a budget of one is all walk
-        assert select("direct", w, truth, 1) == [pick]
-        w[pick] = -1
-    assert select("galaxy", G6, truth, 1) == [9]
-
-
-def test_g1_in_the_way_of_labelbench_ends_at_random() -> None:
-    truth = [1] * 3 + [-1] * 7
-    ends = {
-        tuple(select("galaxy", [1, *[0] * 8, -1], truth, 8, compat="labelbench", seed=seed))
-        for seed in range(6)
-    }
-    assert {picks[:3] for picks in ends} == {(4, 2, 3)}
-    assert len(ends) == 6
-
-
-def test_labelbench_walks_only_around_inverted_cuts() -> None:
-    w = [1, -1, 0, 0, 0, -1, 1, 0, 0, -1]
-    truth = [1, -1, -1, -1, -1, -1, 1, 1, -1, -1]
-    assert select("galaxy", w, truth, 4, compat="labelbench")[:4] == [7, 8, 4, 3]
-
-
-def test_direct_in_the_way_of_labelbench() -> None:
-    def searched(budget: int, classes: int) -> int:
-        n = 6000
-        p = np.random.default_rng(0).dirichlet(np.ones(classes) * 0.3, n)
-        truth = p.argmax(axis=1)
-        found = labeltrain.select(
-            "direct", probabilities=p, labelled=np.arange(200), labels=truth[:200], budget=budget,
-            ask=lambda positions: truth[positions], parallel=20, compat="labelbench",
-        )  # fmt: skip
-        first = [note["class"] for note in found.notes if note["phase"] == 1]
-        assert len(found.positions) == budget
-        frequent = np.argsort(-np.bincount(truth[:200], minlength=classes), kind="stable")
-        assert list(dict.fromkeys(first)) == frequent.tolist()
-        return len(first) // classes
-
-    assert [searched(100, 2), searched(100, 3), searched(1000, 10)] == [25, 16, 50]
-
-
-def test_labelbench_scrambles_the_head_of_the_second_of_two_classes() -> None:
-    from labeltrain.strategies.class_rankings import ClassRankings
-
-    own = np.array([0.9, 0.6, 0.45, 0.3, 0.05])
-    view = PoolView(5, 2, sources={"probabilities": np.column_stack([own, 1 - own])})
-    ranked = ClassRankings(view, compat="labelbench direct")
-    assert ranked.order(1).tolist() == [2, 3, 4, 1, 0]  # .55, .7, .95, .4, .1
-    assert ClassRankings(view).order(1).tolist() == [4, 3, 2, 1, 0]
-
-
-def test_d9_shares() -> None:
-    assert split(11, 4) == [2, 3, 3, 3]
-    assert split(3, 7) == [0, 0, 1, 0, 1, 0, 1]
-    assert sum(split(100, 7)) == 100
-
-
-def test_half_of_the_budget_finds_the_threshold_and_half_walks_around_it() -> None:
-    n, cut = 2000, 60
-    truth = [1] * cut + [-1] * (n - cut)
-    w = [1, *[0] * (n - 2), -1]
-    known = [0, n - 1]
-    found = labeltrain.select(
-        "direct", probabilities=ranked(n), labelled=known, labels=[0, 1], budget=60,
-        ask=lambda positions: [int(truth[p] < 0) for p in positions], parallel=5,
-    )  # fmt: skip
-    first = [i for i, note in enumerate(found.notes) if note["phase"] == 1]
-    assert first == list(range(30))
-    widths = []
-    for i in first:
-        low, high = found.notes[i]["interval"]
-        assert 0 <= low <= found.positions[i] <= high < n
-        if i % 5 == 0:
-            widths.append(high - low)
-    assert widths == sorted(widths, reverse=True)
-    assert widths[-1] < 200
-    walked = found.positions[30:]
-    assert abs(int(np.median(walked)) - cut) <= 20
-    assert 10 <= sum(truth[p] > 0 for p in walked) <= 20  # balanced: 3 % of the pool are positive
-    assert w[0] == 1
-
-
-@settings(deadline=None, max_examples=40)
-@given(
-    st.integers(0, 10_000), st.integers(2, 6), st.integers(12, 60), st.integers(1, 25),
-    st.integers(1, 9), st.sampled_from(["min-max", "greedy"]),
-)  # fmt: skip
-def test_d10_budget_uniqueness_and_intervals(
-    seed: int, classes: int, n: int, budget: int, parallel: int, shrinking: str
-) -> None:
-    rng = np.random.default_rng(seed)
-    p = rng.dirichlet(np.ones(classes), n)
-    truth = np.array([rng.choice(classes, p=row) for row in p])
-    known = rng.choice(n, 5, replace=False)
-    order = {k: class_order(p, k) for k in range(classes)}
-    found = labeltrain.select(
-        "direct", probabilities=p, labelled=known, labels=truth[known], budget=budget, seed=seed,
-        ask=lambda positions: truth[positions], parallel=parallel, classes=classes,
-        shrinking=shrinking,
-    )  # fmt: skip
-    assert len(set(found.positions.tolist())) == len(found.positions) == min(budget, n - 5)
-    assert not set(found.positions.tolist()) & set(known.tolist())
-    searched = 0
-    for position, note in zip(found.positions, found.notes, strict=True):
-        if note["phase"] == 1:
-            low, high = note["interval"]
-            assert low <= order[note["class"]].tolist().index(position) <= high
-            searched += 1
-    assert searched <= budget // 2
-
-
-@settings(deadline=None, max_examples=20)
-@given(st.integers(0, 1000), st.sampled_from(["direct", "galaxy"]))
-def test_a_monotone_change_of_a_binary_score_changes_nothing(seed: int, name: str) -> None:
-    rng = np.random.default_rng(seed)
-    p = rng.permutation(np.linspace(0.01, 0.99, 40))
-    truth = (p < 0.3).astype(int)
-
-    def picks(scores: np.ndarray) -> list[int]:
-        return labeltrain.select(
-            name, probabilities=np.column_stack([scores, 1 - scores]), labelled=[0, 1, 2],
-            labels=[0, 1, 1], budget=12, ask=lambda positions: truth[positions], seed=seed,
-        ).positions.tolist()  # fmt: skip
-
-    assert picks(p) == picks(p**3)
-
-
-def test_many_classes_and_a_small_batch_are_served_in_turns() -> None:
-    counts = np.arange(1, 31)  # class 0 is the rarest
-    served: list[int] = []
-    history: list[Past] = []
-    for number in range(1, 16):
-        schedule = Schedule(list(range(30)), counts, history, number, 20, 1)
-        assert len(schedule.served) == 2
-        assert schedule.first_phase == 5
-        assert schedule.group == 1
-        for k in schedule.served:
-            note = {"phase": 1, "class": k, "parallel": 1, "interval": [0, 1], "size": 1}
-            history.append(Past(0, number, 0, note, "direct"))
-        served += schedule.served
-    assert served[:4] == [0, 1, 2, 3]
-    assert sorted(served) == list(range(30))  # all of them, once
-
-
-def test_groups_are_small_enough_to_shrink_between_them() -> None:
-    schedule = Schedule([0, 1, 2], np.array([1, 5, 9]), [], 1, 24, 20)
-    assert (schedule.served, schedule.first_phase, schedule.group) == ([0], 12, 4)
-    schedule = Schedule([0, 1, 2], np.array([1, 5, 9]), [], 1, 300, 5)
-    assert (schedule.served, schedule.first_phase, schedule.group) == ([0, 1, 2], 50, 5)
-
-
-# -- TAILOR --------------------------------------------------------------------------------------
-
-
-def test_t1_rewards() -> None:
-    def multilabel(counts: list[int], n: int) -> list[float]:
-        return rewards(np.array(counts), n, "multilabel").tolist()
-
-    assert multilabel([90, 9, 1], 100) == [-1 / 90, 1 / 9, 1]
-    assert multilabel([90, 9, 0], 99) == [-1 / 90, 1 / 9, 1]
-    assert multilabel([40, 40, 20], 100) == [0.025, 0.025, 0.05]
-    assert rewards(np.array([90, 9, 0]), 99, "multiclass").tolist() == [1 / 90, 1 / 9, 1]
-    assert rewards(np.array([90, 9, 0]), 99, "multilabel", "search").tolist() == [1, 1, 1]
-
-
-def told(arm: str, label: Any, number: int = 1) -> Past:
-    return Past(0, number, label, {"arm": arm, "seed": 0}, "tailor")
-
-
-def test_t2_statistics() -> None:
-    history = [told("a", 0), told("a", 0), told("b", 2), told("b", 1), told("a", 1)]
-    found = posterior(history, ["a", "b"], "multiclass", 3, 0.9)[..., 0]
-    np.testing.assert_allclose(found, [[2.9, 1.9, 0.9], [0.9, 1.9, 1.9]])
-    found = posterior(history, ["a", "b"], "multiclass", 3, 0.9, start=2.0)[..., 0]
-    means = found / found.sum(axis=1, keepdims=True)  # the released code adds 1 to each draw
-    np.testing.assert_allclose(
-        means, [[0.4483, 0.3333, 0.2184], [0.2468, 0.3766, 0.3766]], atol=5e-5
-    )
-    np.testing.assert_allclose(
-        means @ rewards(np.array([10, 3, 1]), 14, "multilabel"), [0.2847, 0.4775], atol=5e-5
+def probabilities_view(p: Any, labels: Any = (), **options: Any) -> PoolView:
+    """Return a view of these rows, and of one more certain row for each label."""
+    p = np.asarray(p, dtype=float)
+    more = np.eye(p.shape[1])[np.zeros(len(labels), dtype=int)]
+    labelled = np.arange(len(p), len(p) + len(labels))
+    sources = {"probabilities": np.concatenate([p, more])}
+    sources["hidden"] = np.ones((len(p) + len(labels), 2))
+    classes = options.pop("classes", p.shape[1])
+    return PoolView(
+        len(p) + len(labels), classes, labelled=labelled, labels=labels, sources=sources, **options
     )
 
 
-def test_statistics_of_labels_that_are_on_and_off() -> None:
-    history = [told("a", (1, 0)), told("a", None), told("b", (1, 1)), told("a", (0, 0), 2)]
-    found = posterior(history, ["a", "b"], "multilabel", 2, 0.5)
-    np.testing.assert_allclose(found[0], [[0.25 + 0.5, 0.25 + 1], [0.25, 0.25 + 0.5 + 1]])
-    np.testing.assert_allclose(found[1], [[0.75, 0.25], [0.75, 0.25]])
+# -- all of them ---------------------------------------------------------------------------------
 
 
-def test_draws_have_the_means_of_the_posterior() -> None:
-    rng = np.random.default_rng(0)
-    statistics = np.array([[[2.9], [1.9], [0.9]], [[1e-9], [1.9], [1.9]]])
-    many = np.mean([drawn(statistics, "multiclass", rng) for _ in range(4000)], axis=0)
-    kept = statistics[..., 0] / statistics[..., 0].sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(many, kept, atol=0.02)
-    beta = np.array([[[3.0, 1.0], [1.0, 9.0]]])
-    many = np.mean([drawn(beta, "multilabel", rng) for _ in range(4000)], axis=0)
-    np.testing.assert_allclose(many, [[0.75, 0.1]], atol=0.02)
-
-
-class OfClass(Strategy):
-    """Finds nothing but one class: the features are the labels."""
-
-    name = "of-class"
-    needs = frozenset({labeltrain.strategies.Need.EMBEDDINGS})
-
-    def __init__(self, wanted: int = 0) -> None:
-        self.wanted = wanted
-
-    def select(self, view: PoolView, count: int, rng: np.random.Generator) -> Any:
-        from labeltrain.strategies import Picks
-
-        mine = view.candidates[view.embeddings[view.candidates, 0] == self.wanted]
-        return Picks(mine[:count])
-
-
-def test_t3_the_arm_that_finds_the_rare_class_wins() -> None:
-    from labeltrain.strategies import registry
-
-    registry.register(OfClass)
-    truth = np.repeat([0, 1], [1000, 1000])
-    arms = [{"name": "of-class", "label": f"of {k}", "parameters": {"wanted": k}} for k in (0, 1)]
-    labelled = list(range(50))  # class 1 is rare so far
-    known, history, shares = labelled, (), []
-    for _ in range(5):
-        found = labeltrain.select(
-            "tailor", embeddings=truth[:, None].astype(float), labelled=known,
-            labels=truth[known], budget=50, arms=arms, history=history, classes=2,
-            ask=lambda positions: truth[positions],
-        )  # fmt: skip
-        history = found.history
-        known = known + found.positions.tolist()
-        shares.append(np.mean([note["arm"] == "of 1" for note in found.notes]))
-    # As its labels come in, class 1 is no longer rare: the first rounds tell.
-    assert max(shares[:2]) > 0.8
-
-
-def test_t4_answers_of_a_round_count_when_it_is_over() -> None:
-    view = pool_view(budget=20, number=3)
-    first = Tailor(["margin", "entropy"]).select(view, 4, np.random.default_rng(5))
-    note = first.notes[0] if first.notes else None
-    now = tuple(
-        Past(int(p), 3, label, {"arm": "margin", "seed": note["seed"]}, "tailor")
-        for p, label in zip(view.candidates[:6], (0, 1, 2, 0, 1, 2), strict=True)
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(OURS), st.data())
+def test_picks_are_as_many_as_asked_unique_and_candidates(name: str, data: Any) -> None:
+    n, classes = data.draw(st.integers(2, 30)), data.draw(st.integers(1, 5))
+    kind = data.draw(st.sampled_from(sorted(registry.get(name).kinds)))
+    rng = np.random.default_rng(data.draw(st.integers(0, 10**6)))
+    known = data.draw(st.integers(0, n - 1))
+    waiting = data.draw(st.integers(0, n - 1 - known))
+    order = rng.permutation(n)
+    labels: np.ndarray = rng.integers(0, classes, known)
+    p = rng.dirichlet(np.ones(classes), size=n)
+    if kind == "multilabel":
+        labels, p = rng.integers(0, 2, (known, classes)), rng.random((n, classes))
+    if data.draw(st.booleans()):
+        p = np.round(p)  # certain, with ties
+    points = rng.integers(-1, 2, (n, 3)).astype(float)
+    head = (rng.integers(-1, 2, (classes, 3)).astype(float), rng.normal(size=classes))
+    free = np.sort(order[known + waiting :])
+    few = free[: data.draw(st.integers(1, len(free)))]
+    view = PoolView(
+        n,
+        classes,
+        kind=kind,
+        labelled=order[:known],
+        labels=labels,
+        pending=order[known : known + waiting],
+        candidates=few,
+        sources={"probabilities": p, "hidden": points, "head": head},
     )
-    other = tuple(Past(p.position, 3, 0, p.note, p.strategy) for p in now)
-    both = [
-        Tailor(["margin", "entropy"]).select(
-            view.after((*view.history, *past), view.candidates[6:]), 4, np.random.default_rng(5)
-        )
-        for past in (now, other)
-    ]
-    assert both[0].positions.tolist() == both[1].positions.tolist()
+    count = data.draw(st.integers(1, len(few)))
+    found = picks(name, view, count)
+    assert len(set(found.positions.tolist())) == count
+    assert set(found.positions.tolist()) <= set(few.tolist())
+    assert all(found.why)
+    if name != "base":  # has no distance where there is no border
+        assert np.isfinite(found.scores).all()
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_equal_items_are_taken_from_the_lowest_position(name: str) -> None:
+    kind = min(registry.get(name).kinds)
+    view = pool_view(n=50, kind=kind, labelled=10, pending=0, features=np.ones((50, 4)))
+    view._sources["probabilities"] = np.tile([[0.5, 0.3, 0.2]], (50, 1))
+    assert picks(name, view, 6).positions.tolist() == view.candidates[:6].tolist()
 
 
 @pytest.mark.parametrize(
-    ("arms", "match"),
+    ("name", "known_as"),
+    [("base", "balanced-selection"), ("similar", "FLQMI"), ("cbal", "class_balanced"),
+     ("most-likely-positive", "mlp")],
+)  # fmt: skip
+def test_other_names_lead_here(name: str, known_as: str) -> None:
+    with pytest.raises(BadInput, match=name):
+        registry.make(known_as)
+
+
+# -- which classes are rare ----------------------------------------------------------------------
+
+
+def test_rare_classes_have_fewer_labels_than_average() -> None:
+    view = probabilities_view(np.full((3, 4), 0.25), labels=[0, 0, 0, 1, 1, 2])
+    assert label_counts(view).tolist() == [3, 2, 1, 0]
+    assert rare_classes(view).tolist() == [2, 3]  # 1.5 on average
+
+
+def test_rare_labels_are_on_in_fewer_items_than_average() -> None:
+    rows = np.array([[1, 1, 0], [1, 0, 0], [1, 1, 1]])
+    view = probabilities_view(np.full((2, 3), 0.5), labels=rows, kind="multilabel")
+    assert label_counts(view).tolist() == [3, 2, 1]
+    assert rare_classes(view).tolist() == [2]
+
+
+@pytest.mark.parametrize("kind", ["multiclass", "multilabel"])
+def test_without_labels_the_predictions_say_what_is_rare(kind: str) -> None:
+    view = probabilities_view([[0.6, 0.3, 0.1], [0.5, 0.4, 0.1]], kind=kind)
+    assert label_counts(view).tolist() == [0, 0, 0]
+    assert rare_classes(view).tolist() == [2]  # sums 1.1, 0.7 and 0.2; 0.67 on average
+    balanced = probabilities_view([[0.5, 0.3, 0.2]] * 8, labels=[0, 1, 2])
+    assert rare_classes(balanced).tolist() == [1, 2]
+
+
+def test_when_nothing_tells_them_apart_all_classes_are_rare() -> None:
+    assert rare_classes(probabilities_view(np.full((7, 3), 1 / 3))).tolist() == [0, 1, 2]
+    assert rare_classes(probabilities_view(np.ones((2, 1)), labels=[0])).tolist() == [0]
+
+
+def test_rare_classes_by_name_and_index() -> None:
+    view = PoolView(4, ["ham", "spam", "eggs"])
+    assert rare_classes(view, "spam").tolist() == [1]
+    assert rare_classes(view, 2).tolist() == [2]
+    assert rare_classes(view, ["spam", 0, np.int64(1)]).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("rare", "message"),
+    [("spma", "did you mean 'spam'"), (3, "none of the 3 classes"), (-1, "-1"), ([], "no class"),
+     ([True], "True"), (1.5, "1.5")],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["most-likely-positive", "similar"])
+def test_unknown_rare_classes_are_refused(name: str, rare: Any, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        labeltrain.select(
+            name, probabilities=np.full((4, 3), 1 / 3), embeddings=np.eye(4), budget=1, rare=rare,
+            classes=["ham", "spam", "eggs"],
+        )  # fmt: skip
+
+
+# -- most likely positive ------------------------------------------------------------------------
+
+
+def test_most_likely_positive_by_hand() -> None:
+    p = [[0.7, 0.2, 0.1], [0.5, 0.1, 0.4], [0.1, 0.6, 0.3], [0.9, 0.1, 0.0], [0.5, 0.4, 0.1]]
+    view = probabilities_view(p, labels=[0, 0, 0], classes=["x", "y", "z"])
+    found = picks("most-likely-positive", view, 4)  # y and z are rare
+    assert found.positions.tolist() == [2, 1, 4, 0]
+    assert found.scores.tolist() == [0.6, 0.4, 0.4, 0.2]
+    assert found.why == (
+        "probability 0.60 of being y",
+        "probability 0.40 of being z",
+        "probability 0.40 of being y",
+        "probability 0.20 of being y",
+    )
+    assert picks("most-likely-positive", view, 2, rare="z").positions.tolist() == [1, 2]
+    assert picks("most-likely-positive", view, 2, rare=[0]).positions.tolist() == [3, 0]
+
+
+def test_most_likely_positive_of_a_rare_label() -> None:
+    rows = np.array([[1, 0], [1, 1], [1, 0]])
+    view = probabilities_view([[0.9, 0.3], [0.1, 0.8], [0.2, 0.5]], labels=rows, kind="multilabel")
+    assert picks("most-likely-positive", view, 3).positions.tolist() == [1, 2, 0]
+
+
+def test_named_classes_need_no_labels() -> None:
+    given: dict[str, Any] = {"probabilities": np.eye(3), "labelled": [0], "budget": 1}
+    with pytest.raises(MissingNeed, match="labels"):
+        labeltrain.select("most-likely-positive", **given)
+    found = labeltrain.select("most-likely-positive", **given, rare=2)
+    assert found.positions.tolist() == [2]
+
+
+# -- BASE ----------------------------------------------------------------------------------------
+
+
+def base_view(points: Any, weights: Any, bias: Any) -> PoolView:
+    sources = {"hidden": np.asarray(points, float), "head": (np.array(weights), np.array(bias))}
+    return PoolView(len(points), len(weights), sources=sources)
+
+
+def slow_base(view: PoolView, count: int) -> tuple[list[int], list[float]]:
+    weights, bias = view.head
+    classes = len(weights)
+    taken: list[int] = []
+    values: list[float] = []
+    for c in range(classes):
+        ranked = []
+        for i in view.candidates.tolist():
+            if i in taken:
+                continue
+            z = weights @ view.hidden[i] + bias
+            top = int(z.argmax())
+            to = [
+                (z[top] - z[k]) / np.linalg.norm(weights[top] - weights[k])
+                for k in range(classes)
+                if k != top and (k == c or top == c)
+            ]
+            ranked.append((min(to), i))
+        quota = count // classes + (1 if c < count % classes else 0)
+        for value, i in sorted(ranked)[:quota]:
+            taken.append(i)
+            values.append(value)
+    return taken, values
+
+
+def test_base_on_a_line() -> None:
+    # z = (x, -x): the border is at 0, and |2 x| / 2 = |x| away.
+    view = base_view([[5.0], [1.0], [-2.0], [-3.0], [4.0]], [[1.0], [-1.0]], [0.0, 0.0])
+    found = picks("base", view, 3)
+    assert found.positions.tolist() == [1, 2, 3]
+    assert found.scores.tolist() == [1.0, 2.0, 3.0]
+    # The bias moves the border to -1.
+    view = base_view([[5.0], [1.0], [-2.0], [-3.0], [4.0]], [[1.0], [-1.0]], [2.0, 0.0])
+    found = picks("base", view, 4)
+    assert found.positions.tolist() == [2, 1, 3, 4]
+    assert found.scores.tolist() == [1.0, 2.0, 2.0, 5.0]
+
+
+def test_base_measures_items_of_a_class_to_their_nearest_border() -> None:
+    # Three classes: z = (x, y, 0). Items 0 and 1 are predicted 0, 2 is predicted 1, 3 class 2.
+    points = [[3.0, 2.5], [1.0, -4.0], [0.0, 6.0], [-5.0, -4.0]]
+    view = base_view(points, [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]], [0.0, 0.0, 0.0])
+    half = 0.5 / math.sqrt(2.0)
+    # Class 0: item 0 is half away from class 1; item 1 is 1 away from class 2. Class 1: item 3 is
+    # 4 away from it, item 2 is 6/√2 away from class 0. Class 2: what is left.
+    found = picks("base", view, 4)
+    assert found.positions.tolist() == [0, 1, 3, 2]
+    assert found.scores.tolist() == pytest.approx([half, 1.0, 4.0, 6.0])
+    assert found.why[2] == "close to the border of 1"
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 9, 30])
+def test_base_is_its_slow_twin(count: int) -> None:
+    for seed in range(6):
+        view = pool_view(n=60, classes=4, labelled=8, pending=3, seed=seed)
+        slow, values = slow_base(view, count)
+        found = picks("base", view, count)
+        assert found.positions.tolist() == slow
+        assert found.scores == pytest.approx(values, rel=1e-5)
+
+
+def test_base_serves_the_first_classes_when_the_batch_is_small() -> None:
+    view = pool_view(n=60, classes=5)
+    why = picks("base", view, 7).why
+    assert [w[-1] for w in why] == list("0011234")
+    assert [w[-1] for w in picks("base", view, 2).why] == list("01")
+
+
+def test_base_without_borders() -> None:
+    view = base_view([[1.0], [2.0], [3.0]], [[0.0], [0.0]], [1.0, 0.0])  # a prior, no model
+    found = picks("base", view, 2)
+    assert found.positions.tolist() == [0, 1]
+    assert np.isnan(found.scores).all()
+    view = base_view([[1.0], [2.0], [3.0]], [[1.0]], [0.0])
+    assert picks("base", view, 2).scores.tolist() == [0.0, 0.0]
+
+
+# -- SIMILAR -------------------------------------------------------------------------------------
+
+
+class SlowSimilar:
+    """FLQMI with explicit gradients and a plain greedy loop."""
+
+    def __init__(self, view: PoolView, rare: list[int], queries: int, eta: float) -> None:
+        p, multilabel = view.probabilities, view.kind == "multilabel"
+        guess = (p > 0.5) * 1.0 if multilabel else np.eye(p.shape[1])[p.argmax(axis=1)]
+        truth = view.labels if multilabel else np.eye(p.shape[1], dtype=int)[view.labels]
+        chosen: list[int] = []
+        for c in rare:
+            few = [i for i in range(len(view.labelled)) if truth[i, c]][:queries]
+            chosen += [i for i in few if i not in chosen]
+        hidden = view.hidden.astype(float)
+        pool = np.stack([np.outer(a, h).ravel() for a, h in zip(p - guess, hidden, strict=True)])
+        known = view.labelled[chosen]
+        asked = [
+            np.outer(p[i] - truth[k], hidden[i]).ravel() for k, i in zip(chosen, known, strict=True)
+        ]
+        self.s = np.array([[self.similarity(g, q) for q in asked] for g in pool])
+        self.view, self.eta = view, eta
+
+    @staticmethod
+    def similarity(g: np.ndarray, q: np.ndarray) -> float:
+        length = np.linalg.norm(g) * np.linalg.norm(q)
+        return 0.5 + 0.5 * float(g @ q / length if length > 0 else 0.0)
+
+    def value(self, batch: list[int]) -> float:
+        if not batch:
+            return 0.0
+        s = self.s[batch]
+        return float(s.max(axis=0).sum() + self.eta * s.max(axis=1).sum())
+
+    def greedy(self, count: int) -> tuple[list[int], list[float]]:
+        batch = self.view.pending.tolist()
+        gains = []
+        for _ in range(count):
+            before = self.value(batch)
+            left = [i for i in self.view.candidates.tolist() if i not in batch]
+            gain = [self.value([*batch, i]) - before for i in left]
+            best = next(k for k, g in enumerate(gain) if g >= max(gain) - 1e-10)
+            gains.append(gain[best])
+            batch.append(left[best])
+        return batch[len(self.view.pending) :], gains
+
+
+@pytest.mark.parametrize("kind", ["multiclass", "multilabel"])
+@pytest.mark.parametrize(("queries", "eta"), [(5, 1.0), (1, 1.0), (100, 0.0), (2, 3.0)])
+def test_similar_is_its_slow_twin(kind: str, queries: int, eta: float) -> None:
+    for seed in range(3):
+        view = pool_view(n=60, kind=kind, labelled=14, pending=seed, seed=seed)
+        rare = rare_classes(view).tolist()
+        slow, gains = SlowSimilar(view, rare, queries, eta).greedy(12)
+        for memory in (2**30, 1):
+            found = picks("similar", view, 12, queries=queries, eta=eta, memory=memory)
+            assert found.positions.tolist() == slow
+            assert found.scores == pytest.approx(gains)
+
+
+def test_similar_makes_the_picks_of_the_cosine_itself() -> None:
+    view = pool_view(n=40, labelled=12, pending=0, seed=5)
+    slow = SlowSimilar(view, rare_classes(view).tolist(), 5, 1.0)
+    slow.s = 2.0 * slow.s - 1.0
+    assert picks("similar", view, 8).positions.tolist() == slow.greedy(8)[0]
+
+
+def test_similar_by_hand() -> None:
+    # Two labels of the rare class 1, predicted 0: their residuals are (.8, -.8) and (.6, -.6).
+    # An item predicted 1 has the same signs, so its cosine is that of the features.
+    hidden = np.array(
+        [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0], [3.0, 0.1], [0.0, 2.0], [1, 0]]
+    )
+    p1 = np.array([0.2, 0.4, 0.3, 0.3, 0.7, 0.6, 0.9])
+    view = PoolView(
+        7,
+        2,
+        labelled=[0, 1, 2, 3],
+        labels=[1, 1, 0, 0],
+        sources={"hidden": hidden, "probabilities": np.stack([1 - p1, p1], axis=1)},
+    )
+    # 2:2 is no minority: say which class is rare.
+    found = picks("similar", view, 3, rare=1)
+    # s of item 4: (1 + .999) / 2 and (1 + .033) / 2; of 5: 1/2 and 1; of 6: 1 and 1/2. Gains of the
+    # first pick: 4: 1.516 + .9997, 5: 2.5, 6: 2.5. Then 6 gains .0003 + 1, and 5 gains .483 + 1.
+    assert found.positions.tolist() == [4, 5, 6]
+    a, b = (1 + 3 / math.hypot(3, 0.1)) / 2, (1 + 0.1 / math.hypot(3, 0.1)) / 2
+    assert found.scores == pytest.approx([2 * a + b, (1 - b) + 1, (1 - a) + 1])
+    assert found.why == ("like a labelled item of 1",) * 3
+
+
+def test_similar_takes_the_gradients_of_queries_at_their_true_labels() -> None:
+    # The query is predicted 0 and labelled 1: items predicted 1 change the model as it does.
+    p = np.array([[0.9, 0.1], [0.9, 0.1], [0.9, 0.1], [0.2, 0.8]])
+    view = PoolView(
+        4, 2, labelled=[0], labels=[1], sources={"hidden": np.ones((4, 1)), "probabilities": p}
+    )
+    found = picks("similar", view, 1, rare=1)
+    assert found.positions.tolist() == [3]
+    assert found.scores == pytest.approx([2.0])
+
+
+def test_similar_asks_by_the_first_labels_of_each_rare_class() -> None:
+    view = pool_view(n=80, classes=4, labelled=30, pending=0)
+    whole = picks("similar", view, 10, rare=[1, 2], queries=3)
+    kept = [np.flatnonzero(view.labels == c)[:3] for c in (1, 2)]
+    rows = np.concatenate(kept)
+    fewer = PoolView(
+        80,
+        4,
+        labelled=view.labelled[rows],
+        labels=view.labels[rows],
+        candidates=view.candidates,
+        sources=view._sources,
+    )
+    alone = picks("similar", fewer, 10, rare=[1, 2], queries=99)
+    assert whole.positions.tolist() == alone.positions.tolist()
+
+
+@pytest.mark.parametrize("kind", ["multiclass", "multilabel"])
+def test_similar_without_a_rare_label_is_most_likely_positive(kind: str) -> None:
+    view = pool_view(n=50, kind=kind, labelled=0)
+    found = picks("similar", view, 8)
+    other = MostLikelyPositive().select(view, 8, RNG)
+    assert found.positions.tolist() == other.positions.tolist()
+    assert all(w.startswith("no labelled item of a rare class yet: probab") for w in found.why)
+
+
+def test_one_labelled_rare_item_is_enough_for_similar() -> None:
+    # The published code draws at random while classes have fewer than five labels, and always.
+    view = probabilities_view([[0.2, 0.8], [0.6, 0.4], [0.9, 0.1]], labels=[0, 0, 1])
+    found = picks("similar", view, 3)
+    assert found.why == ("like a labelled item of 1",) * 3
+
+
+# -- CBAL ----------------------------------------------------------------------------------------
+
+
+def objective(p: np.ndarray, missing: np.ndarray, weight: float, batch: Any) -> float:
+    rows = p[list(batch)]
+    information = -sum(float(q) * math.log(q) for q in rows.ravel() if q > 0)
+    return -information + weight * float(np.abs(missing - rows.sum(axis=0)).sum())
+
+
+def deficit(labels: np.ndarray, classes: int, count: int) -> np.ndarray:
+    known = np.bincount(labels, minlength=classes)
+    return np.maximum(0.0, (len(labels) + count) / classes - known)
+
+
+def slow_cbal(view: PoolView, count: int, weight: float) -> tuple[list[int], list[float]]:
+    classes = len(view.classes)
+    missing = deficit(view.labels, classes, count + len(view.pending))
+    batch = view.pending.tolist()
+    gains = []
+    for _ in range(count):
+        before = objective(view.probabilities, missing, weight, batch)
+        left = [i for i in view.candidates.tolist() if i not in batch]
+        gain = [before - objective(view.probabilities, missing, weight, [*batch, i]) for i in left]
+        best = next(k for k, g in enumerate(gain) if g >= max(gain) - 1e-9)
+        gains.append(gain[best])
+        batch.append(left[best])
+    return batch[len(view.pending) :], gains
+
+
+O2 = np.array([[0.9, 0.1], [0.55, 0.45], [0.5, 0.5], [0.1, 0.9]])
+
+
+def test_cbal_oracle_o2() -> None:
+    view = probabilities_view(O2, labels=[0] * 8 + [1] * 2)
+    assert deficit(view.labels, 2, 2).tolist() == [0, 4]
+    entropies = [-objective(O2, np.zeros(2), 0.0, [i]) for i in range(4)]
+    assert entropies == pytest.approx([0.3251, 0.6881, 0.6931, 0.3251], abs=5e-5)
+    for weight, batch in ((0.0, {1, 2}), (0.1, {1, 2}), (1.0, {2, 3})):
+        found = picks("cbal", view, 2, weight=weight)
+        assert set(found.positions.tolist()) == batch
+        before = objective(O2, np.array([0.0, 4.0]), weight, [])
+        after = objective(O2, np.array([0.0, 4.0]), weight, batch)
+        assert found.scores.sum() == pytest.approx(before - after)
+    assert picks("cbal", view, 2).why[0] == "may be 1, which lacks labels"
+
+
+def test_cbal_without_weight_is_entropy() -> None:
+    view = pool_view(n=90, classes=4)
+    found = picks("cbal", view, 25, weight=0.0)
+    entropy = picks("entropy", view, 25)
+    assert found.positions.tolist() == entropy.positions.tolist()
+    assert found.scores == pytest.approx(entropy.scores * math.log(2.0))
+
+
+@pytest.mark.parametrize("weight", [0.3, 1.0, 20.0])
+def test_cbal_is_its_slow_twin(weight: float) -> None:
+    for seed in range(5):
+        view = pool_view(n=50, classes=4, labelled=3 * seed, pending=seed, seed=seed)
+        for count in (1, 4, 15):
+            slow, gains = slow_cbal(view, count, weight)
+            found = picks("cbal", view, count, weight=weight)
+            assert found.positions.tolist() == slow
+            assert found.scores == pytest.approx(gains, abs=1e-9)
+
+
+def test_cbal_is_close_to_the_best_batch_of_small_pools() -> None:
+    best_found = 0
+    gaps = []
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        classes, count = int(rng.integers(2, 5)), int(rng.integers(1, 5))
+        p = rng.dirichlet(np.full(classes, rng.choice([0.3, 1.0, 3.0])), size=10)
+        labels = rng.integers(0, classes, 8) * rng.integers(0, 2, 8)  # mostly class 0
+        view = probabilities_view(p, labels=labels)
+        missing = deficit(labels, classes, count)
+        values = [objective(p, missing, 1.0, batch) for batch in combinations(range(10), count)]
+        value = objective(p, missing, 1.0, picks("cbal", view, count).positions)
+        assert value >= min(values) - 1e-9
+        best_found += value <= min(values) + 1e-9
+        gaps.append((value - min(values)) / (max(values) - min(values)))
+    assert best_found >= 0.7 * 150
+    assert np.mean(gaps) < 0.02
+    assert max(gaps) < 0.3
+
+
+def test_cbal_gains_are_measured_again_only_near_the_end_of_a_class(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from labeltrain.strategies import class_balanced
+
+    fell: list[bool] = []
+    plain = class_balanced.lazy_greedy
+
+    def watched(n: int, count: int, gains: Any, take: Any, **options: Any) -> Any:
+        def noted(row: int) -> bool:
+            fell.append(take(row))
+            return fell[-1]
+
+        return plain(n, count, gains, noted, **options)
+
+    monkeypatch.setattr(class_balanced, "lazy_greedy", watched)
+    p = np.random.default_rng(0).dirichlet(np.ones(3), size=200)
+    picks("cbal", probabilities_view(p), 60)  # each class lacks 20
+    assert not any(fell[:40])
+    assert any(fell[40:])
+
+
+# -- balanced entropy, EMAL ----------------------------------------------------------------------
+
+
+def test_balanced_entropy_by_hand() -> None:
+    # Entropies 1, 0.811, 1.5 and 0; predicted 0 (a tie), 1, 2, 1; labels 3, 1, 4.
+    p = [[0.5, 0.5, 0.0], [0.25, 0.75, 0.0], [0.25, 0.25, 0.5], [0.0, 1.0, 0.0]]
+    view = probabilities_view(p, labels=[0, 0, 0, 1, 2, 2, 2, 2])
+    found = picks("balanced-entropy", view, 4)
+    assert found.positions.tolist() == [1, 2, 0, 3]
+    assert found.scores == pytest.approx([0.811278 / 2, 1.5 / 5, 1.0 / 4, 0.0], abs=1e-6)
+    assert found.why[0] == "uncertain; looks like 1 (labels so far: 1)"
+
+
+def test_balanced_entropy_without_labels_is_entropy() -> None:
+    view = pool_view(n=60, labelled=0)
+    found = picks("balanced-entropy", view, 20)
+    assert found.positions.tolist() == picks("entropy", view, 20).positions.tolist()
+
+
+def test_emal_oracle_o4() -> None:
+    view = probabilities_view([[0.5, 0.9], [0.6, 0.6], [0.1, 0.9]], kind="multilabel")
+    found = picks("emal", view, 3)
+    assert found.positions.tolist() == [1, 0, 2]
+    assert found.scores == pytest.approx([0.2, 0.4, 0.8])
+
+
+def test_emal_is_for_multilabel_data_only() -> None:
+    with pytest.raises(MissingNeed, match="does not work on multiclass"):
+        labeltrain.select("emal", probabilities=O2, budget=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "message"),
     [
-        ("margin", "give a list"),
-        ([], "give a list"),
-        (["nothing"], "unknown strategy"),
-        ([{"parameters": {}}], "give a name"),
-        (["tailor"], "arm of itself"),
+        ("cbal", {"weight": -1.0}, "weight is -1"),
+        ("cbal", {"weight": float("nan")}, "weight=nan"),
+        ("similar", {"queries": 0}, "queries must be at least 1"),
+        ("similar", {"eta": -0.1}, "eta is -0.1"),
+        ("similar", {"memory": 0}, "memory=0"),
     ],
 )
-def test_bad_arms_are_refused(arms: Any, match: str) -> None:
-    with pytest.raises(BadInput, match=match):
-        Tailor(arms)
-
-
-# -- in the loop ---------------------------------------------------------------------------------
-
-
-class Skipping(Oracle):
-    """Does not know every seventh item."""
-
-    def __init__(self, labels: np.ndarray) -> None:
-        super().__init__()
-        self.truth = labels
-
-    def _answer(self, positions: np.ndarray) -> np.ndarray:
-        return np.where(positions % 7 == 3, -1, self.truth[positions])
-
-
-MADE: list[Strategy] = [
-    Galaxy(),
-    Galaxy(choice="shortest", out_of_fold=True),
-    Direct(),
-    Direct(shrinking="greedy", out_of_fold=True),
-    Tailor(),
-    Tailor(["galaxy", "direct", "uherding"]),
-]
-
-
-def loop(strategy: Strategy, journal: MemoryJournal, learner: str = "linear") -> Trajectory:
-    features, truth = blobs(200, spread=2.0, seed=4)
-    truth[truth == 1] = np.where(np.arange((truth == 1).sum()) % 5 == 0, 1, 2)  # a rarer class
-    pool = Pool(features[:120], [f"i{k}" for k in range(120)], ("a", "b", "c"))
-    return Trajectory(
-        pool,
-        make_learner(learner),
-        strategy,
-        Skipping(truth[:120]),
-        Evaluator(features[120:], truth[120:], truth[:120], 3),
-        Plan(batch=11, rounds=3, seed_size=9, parallel=4, seed=3),
-        journal,
-        "r",
-    )
-
-
-def groups(journal: MemoryJournal) -> list[list[int]]:
-    bodies = [event.body for event in journal.events() if event.kind == "picked"]
-    return [[pick["position"] for pick in body["picks"]] for body in bodies]
-
-
-@pytest.mark.parametrize("strategy", MADE, ids=lambda s: f"{s.name} {s.parameters()}")
-def test_resuming_after_any_group_changes_nothing(strategy: Strategy) -> None:
-    whole = MemoryJournal()
-    models: list[Any] = []
-    trajectory = loop(strategy, whole)
-    while not trajectory.finished:
-        trajectory.step()
-        models.append(whole._model)
-    assert any(past.answer is None for past in trajectory.state.history)
-    events, picked = list(whole.events()), groups(whole)
-    for cut in range(1, len(events)):
-        part = MemoryJournal()
-        part.append(events[:cut])
-        rounds = sum(e.kind == "scored" for e in events[:cut])
-        part._model = models[rounds - 1] if rounds else None
-        loop(strategy, part).run()
-        again = [
-            [p["position"] for p in e.body["picks"]] for e in part.events() if e.kind == "picked"
-        ]
-        assert again == picked, cut
-
-
-@pytest.mark.parametrize("strategy", MADE, ids=lambda s: f"{s.name} {s.parameters()}")
-def test_the_memo_may_be_dropped_at_any_time(strategy: Strategy) -> None:
-    def picks(forget: bool) -> list[int]:
-        journal = MemoryJournal()
-        trajectory = loop(strategy, journal)
-        if forget:
-            make = trajectory.view
-            trajectory.view = lambda budget, memo=None: make(budget)  # type: ignore[method-assign]
-        trajectory.run()
-        return [past.position for past in trajectory.state.history]
-
-    assert picks(True) == picks(False)
-
-
-def test_tailor_over_galaxy_badge_and_margin_with_skipped_and_pending_items() -> None:
-    view = pool_view(n=90, labelled=10, pending=20, budget=30, number=2)
-    skipped = [Past(int(p), 1, None, {"arm": "badge", "seed": 1}, "tailor") for p in (5, 6)]
-    open_ = [p for p in view.candidates.tolist() if p not in (5, 6)]
-    view = view.after((*view.history, *skipped), np.array(open_))
-    view.round = Round(2, 30)
-    found = Tailor().select(view, 30, np.random.default_rng(0))
-    assert len(set(found.positions.tolist())) == 30
-    assert set(found.positions.tolist()) <= set(open_)
-    used = {note["arm"] for note in found.notes or ()}
-    assert used == {"galaxy", "badge", "margin"}
-
-
-@pytest.mark.parametrize("name", ["galaxy", "direct", "tailor"])
-def test_a_class_that_appears_in_mid_run_and_one_with_a_single_label(name: str) -> None:
-    rng = np.random.default_rng(1)
-    p = rng.dirichlet(np.ones(4), 60)
-    truth = rng.integers(0, 4, 60)
-    known = np.flatnonzero(truth < 2)[:6]
-    answers: list[int] = []
-
-    def ask(positions: np.ndarray) -> np.ndarray:
-        answers.extend(truth[positions].tolist())
-        return truth[positions]
-
-    options = {"embeddings": rng.normal(size=(60, 3))} if name == "tailor" else {}
-    found = labeltrain.select(
-        name, probabilities=p, labelled=known, labels=truth[known], budget=30, classes=4, ask=ask,
-        **options,
-    )  # fmt: skip
-    assert len(found.positions) == 30
-    assert {2, 3} <= set(answers)
-
-
-@pytest.mark.parametrize("name", ["galaxy", "direct", "tailor"])
-def test_labels_of_many_at_once(name: str) -> None:
-    rng = np.random.default_rng(2)
-    p = rng.random((80, 3))
-    truth = (rng.random((80, 3)) < p * [0.2, 0.5, 1.0]).astype(int)
-    options = {"embeddings": rng.normal(size=(80, 3))} if name == "tailor" else {}
-    found = labeltrain.select(
-        name, probabilities=p, labelled=[0, 1, 2, 3], labels=truth[:4], kind="multilabel",
-        budget=25, ask=lambda positions: truth[positions], parallel=5, **options,
-    )  # fmt: skip
-    assert len(set(found.positions.tolist())) == 25
-
-
-@pytest.mark.parametrize("name", ["galaxy", "direct"])
-def test_inside_a_reduced_pool(name: str) -> None:
-    rng = np.random.default_rng(3)
-    truth = (np.arange(300) < 15).astype(int)
-    points = rng.normal(size=(300, 4)) + truth[:, None] * 3
-    p = np.clip(points.mean(axis=1) / 4 + 0.2, 0.02, 0.98)
-    found = labeltrain.select(
-        "seals", base=name, neighbours=20, embeddings=points,
-        probabilities=np.column_stack([1 - p, p]), labelled=[0, 100], labels=[1, 0], budget=30,
-        ask=lambda positions: truth[positions],
-    )  # fmt: skip
-    assert len(set(found.positions.tolist())) == 30
-    assert truth[found.positions].sum() >= 8
+def test_wrong_parameters_are_refused(name: str, parameters: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        registry.make(name, parameters)

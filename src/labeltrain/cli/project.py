@@ -132,6 +132,13 @@ def next_(
     strategy: Annotated[
         str | None, typer.Option(help="Another than the project's, for this batch.")
     ] = None,
+    of: Annotated[
+        int | None,
+        typer.Option(
+            help="Questions in a whole round, for galaxy, direct and tailor: groups of --count "
+            "follow one another until so many are asked. 10 times --count if left out."
+        ),
+    ] = None,
     reissue: Annotated[
         bool, typer.Option(help="Write out again what was asked and not answered yet.")
     ] = False,
@@ -150,7 +157,7 @@ def next_(
         raise BadInput(f"{out} is there already", "it may hold answers; choose another, or --force")
     with Project.open(folder) as project:
         waiting = len(project.state.pending)
-        rows = project.reissue() if reissue else project.next(count, strategy=strategy)
+        rows = project.reissue() if reissue else project.next(count, strategy=strategy, of=of)
         classes, skip = _listed(project.state.classes), skip_word(project.state.classes)
         if rows:
             try:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 
 from labeltrain.data import take
 from labeltrain.learners.base import Cost, Learner, Training
+from labeltrain.strategies.base import Memo
 
 FOLDS = 5
 
@@ -50,3 +52,33 @@ def out_of_fold(
         result[~keep] = model.predict_proba(take(inputs, held_out))
         del model  # a network is large; the next fold fits another
     return result
+
+
+def frozen_out_of_fold(
+    learner: Learner,
+    before: Training,
+    rng: np.random.Generator,
+    probabilities: Callable[[np.ndarray], np.ndarray],
+    labelled: np.ndarray,
+    memo: Memo,
+    costs: list[Cost] | None = None,
+) -> Callable[[], np.ndarray]:
+    """Return what gives the out-of-fold probabilities of `labelled` items, float64 (m, C).
+
+    Those labelled since the round was opened were not seen by the model in force: its own
+    `probabilities` of them are out of fold. So the folds are fitted once a round, to the labels
+    `before` it, however many groups of answers it takes.
+    """
+
+    def found() -> np.ndarray:
+        if "out of fold" not in memo.held:
+            rows = out_of_fold(learner, before, rng, costs)
+            memo.held["out of fold"] = dict(zip(before.labelled.tolist(), rows, strict=True))
+        known = memo.held["out of fold"]
+        result = np.array(probabilities(labelled), dtype=np.float64)
+        for row, position in enumerate(labelled.tolist()):
+            if position in known:
+                result[row] = known[position]
+        return result
+
+    return found

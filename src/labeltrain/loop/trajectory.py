@@ -18,7 +18,7 @@ from labeltrain.loop.evaluate import Evaluator
 from labeltrain.loop.final import Final
 from labeltrain.loop.journal import Journal, MemoryJournal
 from labeltrain.loop.oracle import Oracle
-from labeltrain.loop.out_of_fold import out_of_fold
+from labeltrain.loop.out_of_fold import frozen_out_of_fold
 from labeltrain.loop.sources import model_sources
 from labeltrain.loop.state import State
 from labeltrain.needs import OF_A_TRAINED_MODEL
@@ -296,24 +296,16 @@ class Trajectory:
         )
 
     def _out_of_fold(self, memo: Memo) -> Callable[[], np.ndarray]:
-        """Return what gives the out-of-fold probabilities of the labelled items, (m, C).
-
-        Those labelled in this round were not seen by the model in force: its own predictions of
-        them are out of fold. So the folds are fitted once a round, however many answers it takes.
-        """
-        learner, folds, number = self.learner, self._folds, self.state.round
-        before = self._training(until=number - 1)
-        rng = stream(self.plan.seed, "out of fold", number)
-        probabilities, positions = self._pool_probabilities(), self.state.positions
-
-        def found() -> np.ndarray:
-            if "out of fold" not in memo.held:
-                rows = out_of_fold(learner, before, rng, folds)
-                memo.held["out of fold"] = dict(zip(before.labelled.tolist(), rows, strict=True))
-            known = memo.held["out of fold"]
-            return np.array([known.get(p, probabilities[p]) for p in positions.tolist()])
-
-        return found
+        number, probabilities = self.state.round, self._pool_probabilities()
+        return frozen_out_of_fold(
+            self.learner,
+            self._training(until=number - 1),
+            stream(self.plan.seed, "out of fold", number),
+            probabilities.__getitem__,
+            self.state.positions,
+            memo,
+            self._folds,
+        )
 
     def _current_model(self) -> Model:
         if self._model is None:

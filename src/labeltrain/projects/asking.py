@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import nullcontext
+from functools import cache as cached
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from labeltrain.errors import BadInput
 from labeltrain.kernels.threads import limited_threads
 from labeltrain.loop import audit
 from labeltrain.loop.checks import checked, refuse_unmet_needs
-from labeltrain.loop.out_of_fold import out_of_fold
+from labeltrain.loop.out_of_fold import frozen_out_of_fold
 from labeltrain.loop.sources import model_sources
 from labeltrain.needs import OF_A_TRAINED_MODEL
-from labeltrain.projects.state import ProjectState
+from labeltrain.projects.state import OpenRound, ProjectState
 from labeltrain.projects.training import fit, training_set
 from labeltrain.rng import stream
 from labeltrain.store import Event
 from labeltrain.strategies import registry as strategies
-from labeltrain.strategies.base import Need, Round, Strategy
+from labeltrain.strategies.base import Memo, Need, Round, Strategy
 from labeltrain.strategies.view import PoolView
 
 if TYPE_CHECKING:
@@ -28,10 +30,22 @@ if TYPE_CHECKING:
     from labeltrain.projects.project import Project
 
 COLD_START = "clusters"
+GROUPS = 10  # of a round of a strategy that learns from each answer
 
 
-def choose(project: Project, count: int, strategy: str) -> tuple[Event | None, list[int]]:
+def choose(
+    project: Project, count: int, strategy: str, of: int | None = None
+) -> tuple[Event | None, list[int]]:
     """Choose the next questions.
+
+    Parameters
+    ----------
+    project : Project
+    count : int
+    strategy : str
+    of : int, optional
+        Questions in the whole round of a strategy that learns from each answer; a round that is
+        open goes on, of the same model, until it has so many.
 
     Returns
     -------
@@ -39,10 +53,21 @@ def choose(project: Project, count: int, strategy: str) -> tuple[Event | None, l
         What to commit; None when nothing is left to ask.
     asked : list of int
         Positions to hand out, in the order to be answered.
+
+    Raises
+    ------
+    BadInput
+        `of` for a strategy that picks a whole batch at once, or less than `count`.
     """
     state, seed = project.state, project.spec["seed"]
-    number = state.rounds
     chosen = strategies.make(strategy)
+    if of is not None and (not chosen.sequential or of < count):
+        raise BadInput(
+            f"of={of} with count={count} and strategy {strategy!r}",
+            f"give {count} or more"
+            if chosen.sequential
+            else "leave it out: only galaxy, direct, tailor and their like learn from each answer",
+        )
     learner = project.learner().serving(chosen.needs)
     refuse_unmet_needs(chosen, learner.name, [Need.EMBEDDINGS, *learner.gives])
     candidates = free_positions(state, len(project.items.ids))
@@ -51,20 +76,39 @@ def choose(project: Project, count: int, strategy: str) -> tuple[Event | None, l
     volunteered = [_pick(project, p, "audit", "drawn at random") for p in turns if p in state.votes]
     picks = [_pick(project, p, "audit", "drawn at random") for p in turns if p not in state.votes]
     wanted = min(count - len(picks), len(candidates))
-    used = chosen
+    used, now = chosen, _round(state, chosen, count, of)
     if wanted > 0:
-        used, selected = _select(project, chosen, wanted, candidates, number)
+        used, selected = _select(project, chosen, wanted, candidates, now)
         picks += selected
     if not picks:
         return None, []
     # In random order: who answers cannot tell the audit's items from the others.
-    stream(seed, "order", number).shuffle(picks)
+    group = (now.groups,) if now.groups else ()
+    stream(seed, "order", now.number, *group).shuffle(picks)
     body = {
-        "round": number,
+        "round": now.number,
         "picks": volunteered + picks,
         "versions": {used.name: used.version},
     }
+    if used.sequential:
+        body |= {"strategy": used.name, "budget": now.budget}
     return Event("", "opened", body), [pick["position"] for pick in picks]
+
+
+def _round(state: ProjectState, strategy: Strategy, count: int, of: int | None) -> OpenRound:
+    """Return the round to go on with, or a new one."""
+    open_ = state.opened
+    if (
+        open_ is not None
+        and strategy.sequential
+        and open_.strategy == strategy.name
+        and open_.asked < open_.budget
+        and open_.classes == state.classes  # else the model knows less classes than there are
+        and of in (None, open_.budget)
+    ):
+        return open_
+    budget = (of or GROUPS * count) if strategy.sequential else count
+    return OpenRound(state.rounds, strategy.name, budget, 0, 0, list(state.classes))
 
 
 def free_positions(state: ProjectState, n: int) -> np.ndarray:
@@ -99,18 +143,17 @@ def audit_turns(state: ProjectState, share: float, count: int, candidates: int) 
 
 
 class _Late:
-    """The project's model, fitted when a strategy first looks: some never do."""
+    """The model of a round, fitted when a strategy first looks: some never do."""
 
-    def __init__(self, project: Project, needs: frozenset[Need]) -> None:
-        self._project = project
-        self._needs = needs
+    def __init__(self, project: Project, needs: frozenset[Need], at: ProjectState) -> None:
+        self._project, self._needs, self._at = project, needs, at
 
     @cached_property
     def _model(self) -> Model:
         own = self._project.learner()
-        if own.serving(self._needs) is own:
+        if self._at is self._project.state and own.serving(self._needs) is own:
             return self._project.fitted()
-        return fit(self._project, self._needs)
+        return fit(self._project, self._needs, self._at)
 
     def predict_proba(self, inputs: Any) -> np.ndarray:
         return self._model.predict_proba(inputs)
@@ -126,38 +169,64 @@ class _Late:
         return self._model.committee(inputs)
 
 
+def _at_opening(project: Project, now: OpenRound) -> ProjectState:
+    """Return the state that the round was opened in: its model is that of the labels of then."""
+    if now.groups == 0:
+        return project.state
+    before: list[Event] = []
+    for event in project.events():
+        if event.kind == "opened" and event.body["round"] == now.number:
+            break
+        before.append(event)
+    return ProjectState.fold(before)
+
+
 def _select(
-    project: Project, chosen: Strategy, count: int, candidates: np.ndarray, number: int
+    project: Project, chosen: Strategy, count: int, candidates: np.ndarray, now: OpenRound
 ) -> tuple[Strategy, list[dict[str, Any]]]:
-    state, seed = project.state, project.spec["seed"]
-    training = training_set(project)
-    blind = len(np.unique(training.labels)) < 2  # nothing to be uncertain about yet
+    state, seed, number = project.state, project.spec["seed"], now.number
+    at = _at_opening(project, now)
+    before, known = training_set(project, state=at), training_set(project)
+    blind = len(np.unique(before.labels)) < 2  # nothing to be uncertain about yet
     if blind and chosen.needs & OF_A_TRAINED_MODEL:
         chosen = strategies.make(COLD_START)
     learner, inputs = project.learner().serving(chosen.needs), project.inputs()
-    late = _Late(project, chosen.needs)
-    known = model_sources(
+    late, memo = _Late(project, chosen.needs, at), Memo()
+    probabilities = cached(lambda: late.predict_proba(inputs))
+    offered = model_sources(
         learner,
         cast("Model", late),
         inputs,
-        lambda: late.predict_proba(inputs),
-        lambda: out_of_fold(learner, training, stream(seed, "out of fold", number)),
+        probabilities,
+        frozen_out_of_fold(
+            learner,
+            before,
+            stream(seed, "out of fold", number),
+            lambda positions: probabilities()[positions],
+            known.labelled,
+            memo,
+        ),
     )
+    whole = now.budget if chosen.sequential else count
     view = PoolView(
         len(project.items.ids),
         state.classes,
-        labelled=training.labelled,
-        labels=training.labels,
+        labelled=known.labelled,
+        labels=known.labels,
         pending=[p for p in state.pending if not state.is_audit(p)],
         candidates=candidates,
-        round=Round(number, float(count)),
+        round=Round(number, float(whole), float(now.asked)),
         history=state.history(),
         # A prior has no hidden layer: whoever wants one gets the features.
-        sources={Need.EMBEDDINGS: project.features(), **({} if blind else known)},
+        sources={Need.EMBEDDINGS: project.features(), **({} if blind else offered)},
+        memo=memo,
     )
+    if chosen.sequential:
+        count = min(count, now.budget - now.asked)
+    group = (now.groups,) if now.groups else ()
     # A strategy that looks at nothing computes nothing that threads could change.
     with limited_threads(project.threads) if chosen.needs else nullcontext():
-        found = chosen.select(view, count, stream(seed, "select", number))
+        found = chosen.select(view, count, stream(seed, "select", number, *group))
     picks = checked(found, view, count, chosen.name)
     return chosen, [
         _pick(project, int(p), chosen.name, why, float(s) if np.isfinite(s) else None, note)

@@ -120,7 +120,9 @@ class Project(OpenProject):
 
     # -- asking and answering ------------------------------------------------------------------
 
-    def next(self, count: int, *, strategy: str | None = None) -> list[dict[str, Any]]:
+    def next(
+        self, count: int, *, strategy: str | None = None, of: int | None = None
+    ) -> list[dict[str, Any]]:
         """Choose what to label next, and commit the choice.
 
         Parameters
@@ -128,6 +130,12 @@ class Project(OpenProject):
         count : int
         strategy : str, optional
             Another one than the project's, for this batch.
+        of : int, optional
+            For strategies that learn from each answer (galaxy, direct, tailor): how many questions
+            a round has, of which `count` are the next. A round is of one model; answers count at
+            once for which questions come next, and for the model from the next round on. 10 times
+            `count` if not given. A round that is open goes on, in another session too, unless
+            another `of` is asked for or classes were added.
 
         Returns
         -------
@@ -141,8 +149,12 @@ class Project(OpenProject):
         """
         if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
             raise BadInput(f"count={count!r} is not a number of items", "ask for at least one item")
+        if of is not None and (isinstance(of, bool) or not isinstance(of, int | np.integer)):
+            raise BadInput(f"of={of!r} is not a number of items", "give a whole number")
         self._refuse_unless_mine()
-        event, asked = choose(self, int(count), strategy or self.spec["strategy"])
+        event, asked = choose(
+            self, int(count), strategy or self.spec["strategy"], None if of is None else int(of)
+        )
         if event is not None:
             self._append(event)
         return self._questions(asked)
@@ -306,6 +318,10 @@ class Project(OpenProject):
         from labeltrain.projects.status import history
 
         return history(self._workspace.events())
+
+    def events(self) -> list[Event]:
+        """Return everything that was committed, oldest first."""
+        return list(self._workspace.events())
 
     def _questions(self, positions: Sequence[int]) -> list[dict[str, Any]]:
         return [dict(question(self, p)) for p in positions]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,44 @@ class Vote:
     annotator: str
     label: str | None
     order: int
+
+
+@dataclass(frozen=True)
+class OpenRound:
+    """The round of a strategy that learns from each answer: its groups, asked one by one.
+
+    Attributes
+    ----------
+    number : int
+    strategy : str
+    budget : int
+        Questions of the strategy in all.
+    asked : int
+    groups : int
+    classes : list of str
+        When it was opened.
+    """
+
+    number: int
+    strategy: str
+    budget: int
+    asked: int
+    groups: int
+    classes: list[str]
+
+    @classmethod
+    def after(
+        cls, before: OpenRound | None, body: Mapping[str, Any], classes: list[str]
+    ) -> OpenRound | None:
+        """Return the round that an ``opened`` event begins or goes on with; None for a batch."""
+        budget = body.get("budget")
+        if budget is None:
+            return None
+        strategy = body["strategy"]
+        asked = sum(1 for pick in body["picks"] if pick["strategy"] == strategy)
+        if before is None or before.number != body["round"]:
+            return cls(int(body["round"]), strategy, int(budget), asked, 1, classes)
+        return replace(before, asked=before.asked + asked, groups=before.groups + 1)
 
 
 @dataclass
@@ -52,6 +90,8 @@ class ProjectState:
         Which array file holds the features.
     first_round : dict of int to int
         Position to the number of rounds that were open when it was first answered.
+    opened : OpenRound or None
+        The last round, where it is that of a strategy that learns from each answer.
     """
 
     classes: list[str] = field(default_factory=list)
@@ -66,6 +106,7 @@ class ProjectState:
     encoded: dict[str, Any] | None = None
     first_round: dict[int, int] = field(default_factory=dict)
     answers: int = 0
+    opened: OpenRound | None = None
 
     @classmethod
     def fold(cls, events: Iterable[Event]) -> ProjectState:
@@ -89,6 +130,7 @@ class ProjectState:
             self.encoded = body
         elif event.kind == "opened":
             self.rounds = body["round"] + 1
+            self.opened = OpenRound.after(self.opened, body, list(self.classes))
             for pick in body["picks"]:
                 position = int(pick["position"])
                 self.asked.pop(position, None)  # asked again: now it is the latest

@@ -132,7 +132,9 @@ def _sentence(event: Event) -> str:
     if event.kind == "opened":
         picked = Counter(p["strategy"] for p in body["picks"])
         parts = ", ".join(f"{n} by {s}" for s, n in sorted(picked.items()))
-        return f"round {body['round'] + 1}: {many(len(body['picks']), 'item')} chosen ({parts})"
+        inside = f" of {body['budget']}" if "budget" in body else ""
+        chosen = many(len(body["picks"]), "item")
+        return f"round {body['round'] + 1}{inside}: {chosen} chosen ({parts})"
     if event.kind == "answered":
         effects = Counter(a["effect"] for a in body["answers"])
         parts = ", ".join(f"{n} {e}" for e, n in sorted(effects.items()))

@@ -19,6 +19,7 @@ from labeltrain.rng import stream
 
 if TYPE_CHECKING:
     from labeltrain.projects.shared import OpenProject
+    from labeltrain.projects.state import ProjectState
 
 THREADS = 1  # the last bits of a fit, and so the picks, depend on it
 CALIBRATE_FROM = 20  # labels below which a temperature would be fitted to noise
@@ -26,7 +27,12 @@ OWN = "own"  # the training of the project's own learner
 STATES = "trainings"  # the folder where trainings keep their states
 
 
-def training_set(project: OpenProject, learner: Learner | None = None, name: str = OWN) -> Training:
+def training_set(
+    project: OpenProject,
+    learner: Learner | None = None,
+    name: str = OWN,
+    state: ProjectState | None = None,
+) -> Training:
     """Return what may train: all labels in force but the audit's, and no audit item unlabelled.
 
     Parameters
@@ -36,8 +42,10 @@ def training_set(project: OpenProject, learner: Learner | None = None, name: str
         The project's own if not given.
     name : str
         Of the file in which a long training keeps its state.
+    state : ProjectState, optional
+        An earlier one than that in force: the training of a round that was opened then.
     """
-    state = project.state
+    state = project.state if state is None else state
     learner = learner or project.learner()
     positions, labels = state.training()
     number = {c: i for i, c in enumerate(state.classes)}
@@ -69,12 +77,17 @@ def _writable(folder: Path) -> bool:
     return os.access(folder, os.W_OK | os.X_OK)
 
 
-def fit(project: OpenProject, needs: frozenset[Need] = frozenset()) -> Model:
+def fit(
+    project: OpenProject,
+    needs: frozenset[Need] = frozenset(),
+    state: ProjectState | None = None,
+) -> Model:
     """Fit from scratch: the model is a function of the labels in force alone.
 
-    With `needs` it also gives what a strategy other than the project's own asks for.
+    With `needs` it also gives what a strategy other than the project's own asks for; with `state`
+    it is the model of that earlier one.
     """
-    training = training_set(project)
+    training = training_set(project, state=state)
     rng = stream(project.spec["seed"], "fit", len(training.labelled))
     with limited_threads(project.threads):
         return project.learner().serving(needs).fit(training, rng)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +10,10 @@ import numpy as np
 from labeltrain.errors import BadInput
 from labeltrain.kernels.separation import class_order, label_order
 from labeltrain.strategies.base import Need
+from labeltrain.strategies.rare import has_label, label_counts, rare_classes
 from labeltrain.strategies.view import PoolView
+
+Rare = str | int | Sequence[str | int] | None
 
 
 class Line(NamedTuple):
@@ -44,12 +48,16 @@ class ClassRankings:
     view : PoolView
     out_of_fold : bool
         Rank labelled items by predictions of models that did not see their labels.
+    rare : name, index, or sequence of these, optional
+        The classes to rank for; all by default.
     compat : {"", "labelbench galaxy", "labelbench direct"}
         Rank as LabelBench does: ties by adding 1e-8 of the maximum to the margin; with two classes,
         GALAXY by the probability of the first alone, DIRECT with ties by it in both rankings.
     """
 
-    def __init__(self, view: PoolView, *, out_of_fold: bool = False, compat: str = "") -> None:
+    def __init__(
+        self, view: PoolView, *, out_of_fold: bool = False, rare: Rare = None, compat: str = ""
+    ) -> None:
         self._compat = compat
         held = np.zeros(view.n, dtype=bool)
         # What was asked in this round keeps its rank, answered or not.
@@ -66,9 +74,11 @@ class ClassRankings:
         self._largest = None if self._multilabel else rows.max(axis=1)
         self._orders: dict[int, np.ndarray] = {}
         self._places: dict[int, np.ndarray] = {}
-        counts = positives(view)
+        counts = label_counts(view.opened())  # the same however late in the round this is made
         self.classes = list(range(len(view.classes)))
-        if not self._multilabel and len(self.classes) == 2:
+        if rare is not None:
+            self.classes = rare_classes(view, rare).tolist()
+        elif not self._multilabel and len(self.classes) == 2:
             both = {"": [int(np.argmin(counts))], "labelbench galaxy": [0]}
             self.classes = both.get(compat, [0, 1])
         self._prior = {
@@ -99,7 +109,7 @@ class ClassRankings:
         own, largest = self._rows[:, k], self._largest
         if self._rows.shape[1] == 2 and self._compat == "labelbench galaxy":
             return np.argsort(-own, kind="stable")
-        tie = self._rows[:, 0] if self._rows.shape[1] == 2 else largest
+        tie = self._rows[:, 0] if self._rows.shape[1] == 2 else self._rows.max(axis=1)
         return np.argsort(-(own - largest + 1e-8 * tie), kind="stable")
 
     def place(self, k: int) -> np.ndarray:
@@ -127,26 +137,19 @@ class ClassRankings:
         return Line(len(self._items), ranks[order], signs(view, k)[order], np.sort(taken))
 
 
-def rankings(view: PoolView, *, out_of_fold: bool = False, compat: str = "") -> ClassRankings:
+def rankings(
+    view: PoolView, *, out_of_fold: bool = False, rare: Rare = None, compat: str = ""
+) -> ClassRankings:
     """Return the rankings of the round of a view, made once where that is possible."""
-    kept = view.memo(f"class rankings {out_of_fold} {compat}", dict[str, ClassRankings])
+    kept = view.memo(f"class rankings {out_of_fold} {rare} {compat}", dict[str, ClassRankings])
     if "now" not in kept or not kept["now"].covers(view):
-        kept["now"] = ClassRankings(view, out_of_fold=out_of_fold, compat=compat)
+        kept["now"] = ClassRankings(view, out_of_fold=out_of_fold, rare=rare, compat=compat)
     return kept["now"]
 
 
 def signs(view: PoolView, k: int) -> np.ndarray:
     """Return +1 for labelled items of class k and -1 for the others, int64 (m,)."""
-    if view.kind == "multilabel":
-        return 2 * view.labels.reshape(-1, len(view.classes))[:, k] - 1
-    return np.where(view.labels == k, 1, -1)
-
-
-def positives(view: PoolView) -> np.ndarray:
-    """Return the number of labelled items of each class, int64 (C,)."""
-    if view.kind == "multilabel":
-        return view.labels.reshape(-1, len(view.classes)).sum(axis=0)
-    return np.bincount(view.labels, minlength=len(view.classes))
+    return np.where(has_label(view, k), 1, -1)
 
 
 def refuse_unknown_compat(compat: str) -> None:

@@ -19,10 +19,18 @@ from labeltrain.kernels.separation import (
     walk,
 )
 from labeltrain.strategies.base import Need, Past, Picks, Strategy
-from labeltrain.strategies.class_rankings import ClassRankings, Line, positives, rankings
+from labeltrain.strategies.class_rankings import (
+    ClassRankings,
+    Line,
+    rankings,
+    refuse_unknown_compat,
+)
+from labeltrain.strategies.rare import label_counts
 from labeltrain.strategies.view import PoolView
 
 GROUPS = 3  # groups that a class gets in the first phase, at least: the interval shrinks between
+KEPT = ("parallel", "seed")
+CAP = 60  # "min_budget_per_class" of LabelBench
 FEWEST = 5  # labels that a class gets in the first phase, at least
 
 
@@ -44,6 +52,13 @@ class Direct(Strategy):
     out_of_fold : bool
         Rank labelled items by models that did not see their labels: a model is sure of what it was
         trained on, which puts it at the ends of the ranking. Costs five fits a round.
+    rare : name, index, or sequence of these, optional
+        The classes to find thresholds of, when they are known; all by default.
+    compat : {"", "labelbench"}
+        "labelbench" does what that code does: all classes get ``budget // (2 C)`` labels in the
+        first phase, at most 60, the most frequent first; the interval shrinks greedily, with a coin
+        for ties, also past the minimisers, and not at all within two groups; the second phase takes
+        the classes in random order.
 
     Notes
     -----
@@ -83,41 +98,51 @@ class Direct(Strategy):
         self,
         shrinking: Literal["min-max", "greedy"] = "min-max",
         out_of_fold: bool = False,
+        rare: str | int | Sequence[str | int] | None = None,
+        compat: Literal["", "labelbench"] = "",
     ) -> None:
+        refuse_unknown_compat(compat)
         if shrinking not in ("min-max", "greedy"):
             raise BadInput(f"shrinking={shrinking!r} is unknown", "known: min-max, greedy")
         self.shrinking = shrinking
         self.out_of_fold = out_of_fold
+        self.rare = rare
+        self.compat = compat
         if out_of_fold:
             own = vars(self)
             own["needs"] = type(self).needs | {Need.OUT_OF_FOLD}
 
     def select(self, view: PoolView, count: int, rng: np.random.Generator) -> Picks:
         """Return the next groups of the first phase; what they leave open, the second fills."""
-        ranked = rankings(view, out_of_fold=self.out_of_fold)
+        compat = self.compat and f"{self.compat} direct"
+        ranked = rankings(view, out_of_fold=self.out_of_fold, rare=self.rare, compat=compat)
         state = _Lines(view, ranked)
-        schedule = Schedule(
+        schedule = (PublishedSchedule if compat else Schedule)(
             ranked.classes,
-            positives(view.opened()),
+            label_counts(view.opened()),
             view.history,
             view.round.number,
             int(view.round.budget),
             count,
+            rng,
         )
         picks: list[_Pick] = []
         for k in schedule.served:
             group = min(schedule.group, count - len(picks))
             picks += state.take(self._search(state, schedule, k, group, rng))
-        for k, quota in schedule.walks(len(picks)):
-            picks += state.take(_walk(state, k, min(quota, count - len(picks))))
-        for k in schedule.order:  # what is left where other classes have nothing more to ask
-            picks += state.take(_walk(state, k, count - len(picks)))
+            if compat and picks:
+                break  # one class after the other
+        if not (compat and picks):
+            for k, quota in schedule.walks(len(picks)):
+                picks += state.take(_walk(state, k, min(quota, count - len(picks))))
+            for k in schedule.order:  # what is left where others have nothing more to ask
+                picks += state.take(_walk(state, k, count - len(picks)))
         positions = np.array([pick.position for pick in picks], dtype=np.int64)
         return Picks(
             positions,
             np.array([pick.score for pick in picks]),
             tuple(_reason(pick, view.classes[pick.note["class"]]) for pick in picks),
-            tuple({**pick.note, "parallel": schedule.parallel} for pick in picks),
+            tuple({**pick.note, **schedule.note} for pick in picks),
         )
 
     def _search(
@@ -129,7 +154,8 @@ class Direct(Strategy):
             return []
         line = state.line(k)
         if not asked:
-            if not (line.signs > 0).any() or not (line.signs < 0).any():
+            both = (line.signs > 0).any() and (line.signs < 0).any()
+            if not (both or self.compat):
                 return []  # no threshold to find yet
             first, last = version_interval(line.ranks, line.signs, line.size)
         else:
@@ -150,8 +176,8 @@ class Direct(Strategy):
             return interval
         target = shrunk_size(count_free(line.taken, *interval), rounds)
         given = line.ranks, line.signs, line.taken
-        if self.shrinking == "greedy":
-            return shrink_greedily(*given, interval, target, None)
+        if self.compat or self.shrinking == "greedy":
+            return shrink_greedily(*given, interval, target, rng if self.compat else None)
         return shrink(*given, interval, target)
 
 
@@ -194,8 +220,8 @@ class Schedule:
         Labels that each of these gets.
     group : int
         Labels of one class that are asked together.
-    parallel : int
-        Labels of all classes that are asked together.
+    note : dict
+        What the picks of this round carry, so that later calls make the same schedule.
     """
 
     def __init__(
@@ -206,18 +232,26 @@ class Schedule:
         now: int,
         budget: int,
         parallel: int,
+        rng: np.random.Generator,
     ) -> None:
         mine = [past for past in history if is_direct(past.note)]
         self._now = [past for past in mine if past.round == now]
         self._budget = max(budget, len(self._now))
         # How many are asked at a time is less at the end of a round: the first call knows.
-        self.parallel = int(self._now[0].note["parallel"]) if self._now else parallel
-        rounds = {(p.round, p.note["class"]) for p in mine if p.note["phase"] == 1}
+        kept = {k: v for k, v in self._now[0].note.items() if k in KEPT} if self._now else {}
+        self.note: dict[str, Any] = kept or self._begin(parallel, rng)
+        before = {(p.round, p.note["class"]) for p in mine if p.note["phase"] == 1}
         times = np.zeros(len(counts), dtype=np.int64)
-        for number, k in rounds:
+        for number, k in before:
             times[k] += number != now
-        half = budget // 2
-        group = max(1, min(self.parallel, half // GROUPS))
+        self._arrange(classes, counts, times)
+
+    def _begin(self, parallel: int, rng: np.random.Generator) -> dict[str, Any]:
+        return {"parallel": parallel}
+
+    def _arrange(self, classes: list[int], counts: np.ndarray, times: np.ndarray) -> None:
+        half = self._budget // 2
+        group = max(1, min(self.note["parallel"], half // GROUPS))
         number = max(1, min(len(classes), half // max(GROUPS * group, FEWEST)))
         self.order = sorted(classes, key=lambda k: (times[k], counts[k], k))
         self.served = self.order[:number]
@@ -231,9 +265,28 @@ class Schedule:
     def walks(self, picked: int) -> Iterator[tuple[int, int]]:
         """Yield classes and how many labels the second phase still owes to each."""
         left = self._budget - sum(p.note["phase"] == 1 for p in self._now) - picked
-        shares = sorted(split(left, len(self.order)), reverse=True)
-        for k, share in zip(self.order, shares, strict=True):
+        for k, share in zip(self.order, self._shares(left), strict=True):
             yield k, max(0, share - len(self.asked(2, k)))
+
+    def _shares(self, left: int) -> list[int]:
+        return sorted(split(left, len(self.order)), reverse=True)
+
+
+class PublishedSchedule(Schedule):
+    """The schedule of LabelBench: a cap where a floor was meant, and no class left out."""
+
+    def _begin(self, parallel: int, rng: np.random.Generator) -> dict[str, Any]:
+        return {"parallel": parallel, "seed": int(rng.integers(2**32))}
+
+    def _arrange(self, classes: list[int], counts: np.ndarray, times: np.ndarray) -> None:
+        self.served = sorted(classes, key=lambda k: (-counts[k], k))
+        self.first_phase = min(self._budget // (2 * len(classes)), CAP)
+        self.group = self.note["parallel"]
+        order = np.random.default_rng(self.note["seed"]).permutation(len(classes))
+        self.order = [classes[i] for i in order]
+
+    def _shares(self, left: int) -> list[int]:
+        return split(left, len(self.order))
 
 
 def split(total: int, parts: int) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -37,6 +37,8 @@ class Galaxy(Strategy):
     out_of_fold : bool
         Rank labelled items by models that did not see their labels: a model is sure of what it was
         trained on, which puts it at the ends of the ranking. Costs five fits a round.
+    rare : name, index, or sequence of these, optional
+        The classes to look at, when they are known; all by default.
     compat : {"", "labelbench"}
         "labelbench" does what that code does: classes at random, one ranking of two classes by the
         first one's probability, outwards from inverted cuts only, and else random items.
@@ -76,6 +78,7 @@ class Galaxy(Strategy):
         self,
         choice: Literal["round-robin", "random", "shortest"] = "round-robin",
         out_of_fold: bool = False,
+        rare: str | int | Sequence[str | int] | None = None,
         compat: Literal["", "labelbench"] = "",
     ) -> None:
         refuse_unknown_compat(compat)
@@ -83,6 +86,7 @@ class Galaxy(Strategy):
             raise BadInput(f"choice={choice!r} is unknown", f"known: {', '.join(CHOICES)}")
         self.choice = choice
         self.out_of_fold = out_of_fold
+        self.rare = rare
         self.compat = compat
         if out_of_fold:
             own = vars(self)
@@ -91,8 +95,8 @@ class Galaxy(Strategy):
     def select(self, view: PoolView, count: int, rng: np.random.Generator) -> Picks:
         """Return the next questions of as many classes as it takes."""
         compat = self.compat and f"{self.compat} galaxy"
-        ranked = rankings(view, out_of_fold=self.out_of_fold, compat=compat)
-        lines = view.memo(f"galaxy {compat}", dict[int, _ClassCuts])
+        ranked = rankings(view, out_of_fold=self.out_of_fold, rare=self.rare, compat=compat)
+        lines = view.memo(f"galaxy {self.out_of_fold} {self.rare} {compat}", dict[int, _ClassCuts])
         gone = ranked.gone(view)
         free = np.zeros(view.n, dtype=bool)
         free[view.candidates] = True

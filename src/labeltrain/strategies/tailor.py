@@ -9,7 +9,7 @@ import numpy as np
 
 from labeltrain.errors import BadInput
 from labeltrain.strategies.base import Past, Picks, Strategy
-from labeltrain.strategies.class_rankings import positives
+from labeltrain.strategies.rare import label_counts
 from labeltrain.strategies.view import PoolView
 
 DEFAULT_ARMS = ("galaxy", "badge", "margin")
@@ -104,7 +104,7 @@ class Tailor(Strategy):
         seed = int(now[0].note["seed"]) if now else int(rng.integers(2**32))
         opened = view.opened()
         either = "multilabel" if self.compat else view.kind
-        worth = rewards(positives(opened), len(opened.labelled), either, self.reward)
+        worth = rewards(label_counts(opened), len(opened.labelled), either, self.reward)
         statistics = posterior(
             opened.history,
             [arm.label for arm in arms],

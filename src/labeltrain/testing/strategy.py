@@ -49,6 +49,10 @@ class StrategyContract:
         """Return the kinds of data the strategy declares to work on."""
         return [k for k in ("multiclass", "multilabel", "none") if self.made().works_on(k)]
 
+    def view(self, **options: Any) -> PoolView:
+        """Return a pool of the first kind of data the strategy works on; see `pool_view`."""
+        return pool_view(kind=self.kinds()[0], **options)
+
     def test_it_has_a_name_and_a_summary(self) -> None:
         assert self.strategy.name
         assert self.strategy.summary
@@ -84,7 +88,7 @@ class StrategyContract:
         if Need.HIDDEN in needed:
             needed.discard(Need.EMBEDDINGS)  # hidden falls back on embeddings
         for need in needed - {Need.HIDDEN}:
-            view = pool_view(only=frozenset(needed - {need}))
+            view = self.view(only=frozenset(needed - {need}))
             try:
                 self.pick(view, 2)
             except MissingNeed:
@@ -98,11 +102,12 @@ class StrategyContract:
             assert not taken & set(self.pick(view, 20).positions.tolist())
 
     def test_it_keeps_to_a_smaller_candidate_set(self) -> None:
-        whole = pool_view(n=80)
+        whole = self.view(n=80)
         few = whole.candidates[::3]
         view = PoolView(
             80,
             3,
+            kind=whole.kind,
             labelled=whole.labelled,
             labels=whole.labels,
             pending=whole.pending,
@@ -114,15 +119,15 @@ class StrategyContract:
         assert set(self.pick(view, 6).positions.tolist()) <= set(few.tolist())
 
     def test_it_survives_identical_items(self) -> None:
-        view = pool_view(n=60, features=np.ones((60, 4), dtype=np.float32))
+        view = self.view(n=60, features=np.ones((60, 4), dtype=np.float32))
         assert len(self.pick(view, 10).positions) == 10
 
     def test_it_survives_zero_vectors(self) -> None:
-        view = pool_view(n=60, features=np.zeros((60, 4), dtype=np.float32))
+        view = self.view(n=60, features=np.zeros((60, 4), dtype=np.float32))
         assert len(self.pick(view, 10).positions) == 10
 
     def test_it_survives_certain_probabilities(self) -> None:
-        view = pool_view(n=60)
+        view = self.view(n=60)
         certain = np.zeros((60, 3))
         certain[:, 0] = 1.0
         view._sources[Need.PROBABILITIES] = certain
@@ -131,21 +136,21 @@ class StrategyContract:
     def test_it_takes_half_single_and_double_precision(self) -> None:
         for dtype in (np.float16, np.float32, np.float64):
             points = blobs(60)[0].astype(dtype)
-            view = pool_view(n=60, features=points, dtype=dtype)
+            view = self.view(n=60, features=points, dtype=dtype)
             assert len(self.pick(view, 8).positions) == 8
 
     def test_it_takes_read_only_and_fortran_arrays(self) -> None:
         points = np.asfortranarray(blobs(60)[0])
         points.flags.writeable = False
-        plain = self.pick(pool_view(n=60, features=np.ascontiguousarray(points)), 8)
-        assert self.pick(pool_view(n=60, features=points), 8).positions.tolist() == (
+        plain = self.pick(self.view(n=60, features=np.ascontiguousarray(points)), 8)
+        assert self.pick(self.view(n=60, features=points), 8).positions.tolist() == (
             plain.positions.tolist()
         )
 
     def test_permuting_the_pool_permutes_the_picks(self) -> None:
         if not self.made().deterministic:
             return
-        view = pool_view(n=90, pending=0)
+        view = self.view(n=90, pending=0)
         order = np.random.default_rng(7).permutation(90)
         place = np.argsort(order)
         sources = {
@@ -156,6 +161,7 @@ class StrategyContract:
         moved = PoolView(
             90,
             3,
+            kind=view.kind,
             labelled=place[view.labelled],
             labels=view.labels,
             round=view.round,
@@ -167,7 +173,7 @@ class StrategyContract:
     def test_a_deterministic_strategy_does_not_use_the_generator(self) -> None:
         if not self.made().deterministic:
             return
-        one, two = (self.pick(pool_view(), 9, seed=seed).positions.tolist() for seed in (1, 2))
+        one, two = (self.pick(self.view(), 9, seed=seed).positions.tolist() for seed in (1, 2))
         assert one == two
 
     def test_nested_picks_in_two_goes_are_those_in_one(self) -> None:
@@ -191,6 +197,9 @@ class StrategyContract:
 
     def test_it_runs_in_the_loop_and_spends_exactly_its_budget(self) -> None:
         features, truth = blobs(150)
+        kind = self.kinds()[0]
+        if kind == "multilabel":
+            truth = np.eye(3, dtype=np.int64)[truth]
         extra: dict[str, Any] = {
             Need.GROUPS: np.arange(100) % 4,
             Need.PRIOR: np.full((100, 3), 1 / 3),
@@ -198,9 +207,10 @@ class StrategyContract:
             Need.SCORES: {"token_entropy": np.linspace(0, 1, 100)},
         }
         wanted = {k: v for k, v in extra.items() if k in self.made().needs}
-        pool = Pool(features[:100], [f"i{k}" for k in range(100)], ("a", "b", "c"), extra=wanted)
+        ids = [f"i{k}" for k in range(100)]
+        pool = Pool(features[:100], ids, ("a", "b", "c"), kind, extra=wanted)
         oracle = SimulatedOracle(truth[:100], 3)
-        evaluator = Evaluator(features[100:], truth[100:], truth[:100], 3)
+        evaluator = Evaluator(features[100:], truth[100:], truth[:100], 3, kind)
         plan = Plan(batch=9, rounds=3, seed_size=8, parallel=4)
         trajectory = Trajectory(
             pool,
