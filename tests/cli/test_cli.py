@@ -78,6 +78,26 @@ def test_data_list_show_and_fetch() -> None:
     assert "1797 items, 10 classes" in labeltrain("data", "fetch", "digits")
 
 
+def test_items_with_several_labels_are_shown_run_and_reported(tmp_path: Path) -> None:
+    facts = json.loads(labeltrain("data", "show", "yeast", "--json"))
+    assert facts["kind"] == "multilabel"
+    assert facts["class_counts"]["Class14"] == 34
+    assert facts["first"][0]["label"] == "Class7, Class8, Class12, Class13"
+    options = ["--strategies", "random,margin", "--batch", "20", "--rounds", "3", "--seeds", "2"]
+    for metric in ("map", "macro_f1"):
+        folder = tmp_path / metric
+        labeltrain("run", "--dataset", "yeast", "--metric", metric, *options, "--workspace", folder)
+        found = json.loads(labeltrain("report", folder, "--json"))
+        scores = found["experiments"][0]["strategies"][0]["final"]
+        assert found["experiments"][0]["labels"] == [20, 40, 60, 80]
+        assert 0.3 < scores["map"]["value"] < 0.5
+        assert 0.2 < scores["macro_f1"]["value"] < 0.5
+        assert "Class14" in Path(found["html"]).read_text(encoding="utf-8")
+    refused = ["--strategies", "uherding", *options[2:]]
+    said = labeltrain("run", "--dataset", "yeast", *refused, "--workspace", folder / "x", ok=False)
+    assert "'uherding' does not work on multilabel data" in said
+
+
 def test_running_again_does_nothing(study: Path) -> None:
     options = ["--strategies", "random,margin", "--batch", "20", "--rounds", "2", "--seeds", "6"]
     said = labeltrain("run", "--dataset", "digits", *options, "--workspace", study)
