@@ -98,6 +98,23 @@ def test_items_with_several_labels_are_shown_run_and_reported(tmp_path: Path) ->
     assert "'uherding' does not work on multilabel data" in said
 
 
+def test_rare_classes_and_annotators_by_options_and_in_a_spec(tmp_path: Path) -> None:
+    options = ["--keep", "8,3", "--ratio", "0.05", "--annotators", "0.1,0.2"]
+    more = ["--batch", "10", "--rounds", "1", "--seeds", "2", "--workspace", tmp_path / "w"]
+    labeltrain("run", "--dataset", "digits", *options, *more)
+    spec = tmp_path / "s.yaml"
+    spec.write_text(
+        "dataset: digits\nimbalance: {keep: [8, 3], ratio: 0.05}\noracle: {annotators: [0.1, 0.2]}"
+    )
+    assert json.loads(labeltrain("run", spec, *more, "--json"))["worked"] is False
+    page = json.loads(labeltrain("report", tmp_path / "w", "--json"))["html"]
+    assert "1008 rest, 50 8, 50 3" in Path(page).read_text(encoding="utf-8")
+    said = labeltrain("run", "--dataset", "digits", "--keep", "eight", ok=False)
+    assert "unknown class in keep 'eight'" in said
+    said = labeltrain("run", "--dataset", "digits", "--long-tail", "5", "--ratio", "0.1", ok=False)
+    assert "ratio and long_tail exclude each other" in said
+
+
 def test_running_again_does_nothing(study: Path) -> None:
     options = ["--strategies", "random,margin", "--batch", "20", "--rounds", "2", "--seeds", "6"]
     said = labeltrain("run", "--dataset", "digits", *options, "--workspace", study)
