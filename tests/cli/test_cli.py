@@ -78,6 +78,43 @@ def test_data_list_show_and_fetch() -> None:
     assert "1797 items, 10 classes" in labeltrain("data", "fetch", "digits")
 
 
+def test_items_with_several_labels_are_shown_run_and_reported(tmp_path: Path) -> None:
+    facts = json.loads(labeltrain("data", "show", "yeast", "--json"))
+    assert facts["kind"] == "multilabel"
+    assert facts["class_counts"]["Class14"] == 34
+    assert facts["first"][0]["label"] == "Class7, Class8, Class12, Class13"
+    options = ["--strategies", "random,margin", "--batch", "20", "--rounds", "3", "--seeds", "2"]
+    for metric in ("map", "macro_f1"):
+        folder = tmp_path / metric
+        labeltrain("run", "--dataset", "yeast", "--metric", metric, *options, "--workspace", folder)
+        found = json.loads(labeltrain("report", folder, "--json"))
+        scores = found["experiments"][0]["strategies"][0]["final"]
+        assert found["experiments"][0]["labels"] == [20, 40, 60, 80]
+        assert 0.3 < scores["map"]["value"] < 0.5
+        assert 0.2 < scores["macro_f1"]["value"] < 0.5
+        assert "Class14" in Path(found["html"]).read_text(encoding="utf-8")
+    refused = ["--strategies", "uherding", *options[2:]]
+    said = labeltrain("run", "--dataset", "yeast", *refused, "--workspace", folder / "x", ok=False)
+    assert "'uherding' does not work on multilabel data" in said
+
+
+def test_rare_classes_and_annotators_by_options_and_in_a_spec(tmp_path: Path) -> None:
+    options = ["--keep", "8,3", "--ratio", "0.05", "--annotators", "0.1,0.2"]
+    more = ["--batch", "10", "--rounds", "1", "--seeds", "2", "--workspace", tmp_path / "w"]
+    labeltrain("run", "--dataset", "digits", *options, *more)
+    spec = tmp_path / "s.yaml"
+    spec.write_text(
+        "dataset: digits\nimbalance: {keep: [8, 3], ratio: 0.05}\noracle: {annotators: [0.1, 0.2]}"
+    )
+    assert json.loads(labeltrain("run", spec, *more, "--json"))["worked"] is False
+    page = json.loads(labeltrain("report", tmp_path / "w", "--json"))["html"]
+    assert "1008 rest, 50 8, 50 3" in Path(page).read_text(encoding="utf-8")
+    said = labeltrain("run", "--dataset", "digits", "--keep", "eight", ok=False)
+    assert "unknown class in keep 'eight'" in said
+    said = labeltrain("run", "--dataset", "digits", "--long-tail", "5", "--ratio", "0.1", ok=False)
+    assert "ratio and long_tail exclude each other" in said
+
+
 def test_running_again_does_nothing(study: Path) -> None:
     options = ["--strategies", "random,margin", "--batch", "20", "--rounds", "2", "--seeds", "6"]
     said = labeltrain("run", "--dataset", "digits", *options, "--workspace", study)

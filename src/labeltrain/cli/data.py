@@ -93,8 +93,10 @@ def _facts(name: str, options: dict[str, Any]) -> dict[str, Any]:
     first = []
     for position in range(min(3, len(dataset))):
         label = ""
-        if labels is not None and labels.ndim == 1 and labels[position] >= 0:
-            label = dataset.classes[labels[position]]
+        if labels is not None and labels[position].min() >= 0:
+            row = labels[position]
+            given = np.flatnonzero(row) if labels.ndim == 2 else [row]
+            label = ", ".join(dataset.classes[c] for c in given)
         item = dataset.items[position]
         shown = item if isinstance(item, str) else np.array2string(np.asarray(item), threshold=6)
         first.append({"id": dataset.ids[position], "item": str(shown)[:120], "label": label})

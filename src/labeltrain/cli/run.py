@@ -63,7 +63,26 @@ def run(
     test_fraction: Annotated[
         float | None, typer.Option(help="Test share of data without a split of their own.")
     ] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(help="Classes with commas; all others are merged into one, rest."),
+    ] = None,
+    ratio: Annotated[
+        float | None,
+        typer.Option(
+            help="In the pool, items of a rare class (those of --keep, or the smallest) by those "
+            "of the largest: 0.01."
+        ),
+    ] = None,
+    long_tail: Annotated[
+        float | None,
+        typer.Option(help="In the pool, items of the first class by those of the last: 100."),
+    ] = None,
     noise: Annotated[float | None, typer.Option(help="Share of wrong answers.")] = None,
+    annotators: Annotated[
+        str | None,
+        typer.Option(help="Share of wrong answers of each annotator: 0.1,0.1,0.3."),
+    ] = None,
     metric: Annotated[
         str | None, typer.Option(help="Score on which label saving is computed.")
     ] = None,
@@ -120,7 +139,11 @@ def run(
         "seed_set.method": seed_method,
         "split": split,
         "test_fraction": test_fraction,
+        "imbalance.keep": keep,
+        "imbalance.ratio": ratio,
+        "imbalance.long_tail": long_tail,
         "oracle.noise": noise,
+        "oracle.annotators": annotators,
         "metric": metric,
         **{f"dataset_options.{key}": value for key, value in data.items()},
     }

@@ -10,8 +10,8 @@ from typing import Any
 
 from labeltrain.assets import ASSETS
 from labeltrain.assets.registry import is_cached
-from labeltrain.data import arrays, huggingface, images, readers, shipped
-from labeltrain.data.dataset import Dataset, Modality
+from labeltrain.data import arrays, attack_tactics, huggingface, images, readers, shipped
+from labeltrain.data.dataset import Dataset, Kind, Modality
 from labeltrain.data.roles import Roles, from_columns
 from labeltrain.errors import BadInput, nearest, unknown_name
 
@@ -24,6 +24,7 @@ class _Entry:
     test_items: int
     classes: int
     description: str
+    kind: Kind = "multiclass"
 
 
 def _reuters(name: str) -> Callable[[], Dataset]:
@@ -54,6 +55,11 @@ _CATALOGUE: dict[str, _Entry] = {
     ),
     "mnist-5k": _Entry(shipped.read_mnist, "image", 5000, 0, 10, ""),
     "emoji": _Entry(shipped.read_emoji, "image", 1906, 0, 9, ""),
+    "shuttle": _Entry(shipped.read_shuttle, "table", 49097, 0, 2, ""),
+    "yeast": _Entry(shipped.read_yeast, "features", 2417, 0, 14, "", "multilabel"),
+    "attack-tactics": _Entry(
+        attack_tactics.read_attack_tactics, "text", 15900, 0, 14, "", "multilabel"
+    ),
 }
 
 _COLUMN_OPTIONS = frozenset(
@@ -77,8 +83,9 @@ def describe(name: str) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``name``, ``description``, ``modality``, ``items``, ``test_items`` (0: no own test split),
-        ``classes``, ``licence``, ``source``, ``cached``.
+        ``name``, ``description``, ``modality``, ``kind`` (multiclass, or multilabel: several
+        labels an item), ``items``, ``test_items`` (0: no own test split), ``classes``,
+        ``licence``, ``source``, ``cached``.
 
     Raises
     ------
@@ -99,6 +106,7 @@ def describe(name: str) -> dict[str, Any]:
         "name": name,
         "description": entry.description or (asset.description if asset else ""),
         "modality": entry.modality,
+        "kind": entry.kind,
         "items": entry.items,
         "test_items": entry.test_items,
         "classes": entry.classes,

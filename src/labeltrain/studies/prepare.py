@@ -23,11 +23,11 @@ from labeltrain.loop.checks import refuse_unmet_needs
 from labeltrain.loop.evaluate import Evaluator
 from labeltrain.loop.final import Final, due
 from labeltrain.loop.journal import Journal
-from labeltrain.loop.oracle import SimulatedOracle
 from labeltrain.loop.trajectory import Plan, Pool, Trajectory
 from labeltrain.metrics import METRICS
 from labeltrain.strategies import registry as strategies
 from labeltrain.strategies.base import Need
+from labeltrain.studies.imbalance import told
 from labeltrain.studies.spec import ExperimentSpec, StrategySpec, StudySpec
 
 
@@ -136,9 +136,14 @@ class Material:
             labels=self.labels,
             test=self.test,
         )
-        return data.split(
+        pool, test = data.split(
             shell, mode=self.spec.split, test_fraction=self.spec.test_fraction, seed=seed
         )
+        if self.spec.imbalance is None:
+            return pool, test
+        # As the split: one draw for all seeds, or a new one for each.
+        drawn = 0 if self.spec.split == "own" else seed
+        return self.spec.imbalance.thinned(shell, pool, test, drawn)
 
     def trajectory(self, strategy: StrategySpec, seed: int, journal: Journal | None) -> Trajectory:
         """Build the loop of one strategy and seed."""
@@ -154,9 +159,7 @@ class Material:
             views={name: np.ascontiguousarray(v[:, pool_rows]) for name, v in self.views.items()},
             modality=self.modality,
         )
-        oracle = SimulatedOracle(
-            self.labels[pool_rows], len(self.classes), noise=spec.oracle.noise, seed=seed
-        )
+        oracle = spec.oracle.oracle(self.labels[pool_rows], self.classes, self.kind, seed)
         evaluator = Evaluator(
             np.ascontiguousarray(features[test_rows]),
             self.labels[test_rows],
@@ -343,6 +346,8 @@ def prepare(spec: ExperimentSpec, progress: Callable[[int, int], None] | None = 
         What a reader of the report should know of the data.
     """
     dataset = data.load(spec.dataset, **spec.dataset_options)
+    if spec.imbalance is not None:
+        dataset = spec.imbalance.merged(dataset)
     data.require_trainable(dataset)
     name = encoders.default_for(dataset.modality) if spec.encoder == "auto" else spec.encoder
     encoder = encoders.make(name, **spec.encoder_options)
@@ -374,6 +379,7 @@ def prepare(spec: ExperimentSpec, progress: Callable[[int, int], None] | None = 
         learner = learners.make(spec.learner, spec.learner_options)
         gives = learner.serving(strategy.needs).gives
         refuse_unmet_needs(strategy, spec.learner, [Need.EMBEDDINGS, *gives], dataset.kind)
+    spec.oracle.shares(dataset.classes, dataset.kind)  # refuses classes that are not there
     known = (labels >= 0) if labels.ndim == 1 else (labels >= 0).all(axis=1)
     rows = np.flatnonzero(known)
     facts = dict(dataset.facts)
@@ -400,6 +406,8 @@ def prepare(spec: ExperimentSpec, progress: Callable[[int, int], None] | None = 
         plan_of(spec, seed).refuse_if_too_large(
             Pool(shell.features[pool_rows], [shell.ids[p] for p in pool_rows], shell.classes)
         )
+    if spec.imbalance is not None:
+        facts["pool"] = told(shell.labels[shell.split(spec.seeds[0])[0]], dataset.classes)
     learning = Learning(encoder, dataset, rows) if encoder.learns else None
     if learning is None:
         made = encoders.features(dataset, encoder, progress=progress)

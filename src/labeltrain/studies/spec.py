@@ -10,48 +10,20 @@ from numbers import Integral
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-)
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
 
 from labeltrain.errors import BadInput, nearest, refuse_unknown_parameters, unknown_name
 from labeltrain.learners import registry as learners
+from labeltrain.studies.answers import OracleSpec
+from labeltrain.studies.fields import Number, Strict, Whole, whole
+from labeltrain.studies.imbalance import ImbalanceSpec
 from labeltrain.studies.overrides import no_list, overridden, read_yaml
 
 
-def _whole(value: Any) -> Any:
-    """Pass whole numbers and None; pydantic alone would read true and 2.0 as numbers too."""
-    if isinstance(value, np.integer):
-        return int(value)
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-        raise ValueError("not a whole number")
-    return value
-
-
-def _number(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("not a number")
-    return value
-
-
-Whole = Annotated[int, BeforeValidator(_whole)]
-Number = Annotated[float, BeforeValidator(_number)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class SeedSet(_Strict):
+class SeedSet(Strict):
     """The labels that are there before the first round."""
 
-    size: Annotated[int | None, BeforeValidator(_whole)] = Field(
+    size: Annotated[int | None, BeforeValidator(whole)] = Field(
         default=None, ge=0, description="items; as many as a batch if not set"
     )
     method: str = Field(
@@ -59,13 +31,7 @@ class SeedSet(_Strict):
     )
 
 
-class OracleSpec(_Strict):
-    """Who answers in the simulation."""
-
-    noise: Number = Field(default=0.0, ge=0.0, le=1.0, description="share of wrong answers")
-
-
-class ViewsSpec(_Strict):
+class ViewsSpec(Strict):
     """Augmented texts or images, encoded for semi-supervised learners."""
 
     count: Whole = Field(
@@ -74,7 +40,7 @@ class ViewsSpec(_Strict):
     seed: Whole = Field(default=0, ge=0, description="of the augmentation")
 
 
-class StrategySpec(_Strict):
+class StrategySpec(Strict):
     """A strategy with its parameters."""
 
     name: str
@@ -89,7 +55,7 @@ class StrategySpec(_Strict):
         return f"{self.name}({', '.join(f'{k}={v}' for k, v in sorted(self.parameters.items()))})"
 
 
-class FinalSpec(_Strict):
+class FinalSpec(Strict):
     """The expensive learner of selection via proxy, trained on what the loop selected."""
 
     learner: str = Field(description="labeltrain list learners")
@@ -120,7 +86,7 @@ class FinalSpec(_Strict):
         return value
 
 
-class ExperimentSpec(_Strict):
+class ExperimentSpec(Strict):
     """One data set, encoder and learner, on which strategies are compared."""
 
     name: str = Field(default="", description="name in the report; the data set's if not set")
@@ -160,7 +126,12 @@ class ExperimentSpec(_Strict):
         default="own", description="own: one fixed pool/test split; redraw: one for every seed"
     )
     test_fraction: Number = Field(default=0.3, gt=0.0, lt=1.0, description="if there is no split")
-    oracle: OracleSpec = Field(default=OracleSpec(), description="noise: share of wrong answers")
+    imbalance: ImbalanceSpec | None = Field(
+        default=None, description="classes that are merged, and rare ones in the pool"
+    )
+    oracle: OracleSpec = Field(
+        default=OracleSpec(), description="wrong answers: noise, flips or annotators"
+    )
     parallel: Whole = Field(default=1, ge=1, description="answers a sequential strategy waits for")
     metric: str = Field(default="accuracy", description="score on which label saving is computed")
 
@@ -241,7 +212,7 @@ class ExperimentSpec(_Strict):
         return self.batch if self.seed_set.size is None else self.seed_set.size
 
 
-class StudySpec(_Strict):
+class StudySpec(Strict):
     """Experiments that are reported together."""
 
     title: str = Field(default="", description="title of the report")
@@ -253,8 +224,12 @@ class StudySpec(_Strict):
         """Return the spec with every default filled in, as JSON values."""
         values = self.model_dump(mode="json")
         for experiment in values["experiments"]:
-            if experiment["final"] is None:  # specs from before there was one keep their key
-                del experiment["final"]
+            for name in ("final", "imbalance"):  # specs from before there was one keep their key
+                if experiment[name] is None:
+                    del experiment[name]
+            for name in ("flips", "annotators"):
+                if experiment["oracle"][name] is None:
+                    del experiment["oracle"][name]
         return values
 
     def as_yaml(self) -> str:
@@ -409,6 +384,7 @@ def _readable(error: ValidationError) -> BadInput:
             name = str(problem["loc"][-1])
             fields = {
                 *SeedSet.model_fields,
+                *ImbalanceSpec.model_fields,
                 *ViewsSpec.model_fields,
                 *FinalSpec.model_fields,
                 *OracleSpec.model_fields,
