@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from labeltrain import Dataset, Project
 from labeltrain.errors import BadInput
+from labeltrain.kernels.separation import class_order
 
 N = 240
 RARE = 18
@@ -86,18 +88,22 @@ def test_answers_in_part_skips_and_withdrawals_in_mid_round(tmp_path: Path) -> N
 
 
 def test_the_model_of_a_round_stays_what_it_was(tmp_path: Path) -> None:
-    """The widths of DIRECT's intervals are ranks: those of one model for the whole round."""
+    """DIRECT's intervals lie in each other in the ranking of the model the round began with."""
     project, truth = begun(tmp_path / "p", "direct")
     with project:
+        p = project.fitted().predict_proba(project.features())
         intervals = []
         for _ in range(5):
             rows = project.next(2, of=20)
             project.tell({row["id"]: truth[row["id"]] for row in rows})
             note = project.state.history()[-1].note
             assert note["phase"] == 1
-            intervals.append(note["interval"])
-        for (low, high), (lower, higher) in zip(intervals, intervals[1:], strict=False):
+            order = class_order(p, note["class"]).tolist()
+            intervals.append([order.index(item) for item in note["interval"]])
+        for (low, high), (lower, higher) in pairwise(intervals):
             assert low <= lower <= higher <= high
+        later = project.fitted().predict_proba(project.features())
+        assert not np.allclose(p, later, atol=1e-3)  # those of a new model would be others
 
 
 def test_a_new_class_opens_a_new_round(tmp_path: Path) -> None:

@@ -99,7 +99,8 @@ def slow_galaxy(
     order = {k: class_order(p, k).tolist() for k in range(classes)}
     every = list(range(classes))
     if classes == 2:
-        every = [int(np.argmin(np.bincount(list(labels.values()), minlength=2)))]
+        counts = np.bincount(list(labels.values()), minlength=2)
+        every = [int(np.argmin(counts if counts[0] != counts[1] else p.sum(axis=0)))]
     picks: list[tuple[int, int]] = []
     for turn in range(count):
         start = turn % len(every)
@@ -176,7 +177,7 @@ def test_d6_direct_walks_where_galaxy_runs_after_noise() -> None:
     for pick in (5, 6, 7):  # a budget of one is all walk
         assert select("direct", w, truth, 1) == [pick]
         w[pick] = -1
-    assert select("galaxy", G6, truth, 1) == [9]
+    assert select("galaxy", G6, truth, 1, rare=0) == [9]
 
 
 def test_g1_in_the_way_of_labelbench_ends_at_random() -> None:
@@ -199,7 +200,7 @@ def test_direct_in_the_way_of_labelbench() -> None:
     def searched(budget: int, classes: int) -> int:
         n = 6000
         p = np.random.default_rng(0).dirichlet(np.ones(classes) * 0.3, n)
-        truth = p.argmax(axis=1)
+        truth = np.random.default_rng(1).integers(0, classes, n)  # an interval of nearly everything
         found = labeltrain.select(
             "direct", probabilities=p, labelled=np.arange(200), labels=truth[:200], budget=budget,
             ask=lambda positions: truth[positions], parallel=20, compat="labelbench",
@@ -239,16 +240,17 @@ def test_half_of_the_budget_finds_the_threshold_and_half_walks_around_it() -> No
         ask=lambda positions: [int(truth[p] < 0) for p in positions], parallel=5,
     )  # fmt: skip
     first = [i for i, note in enumerate(found.notes) if note["phase"] == 1]
-    assert first == list(range(30))
+    assert first == list(range(len(first)))
+    assert 25 <= len(first) <= 30  # the last interval may hold less than a group
     widths = []
     for i in first:
         low, high = found.notes[i]["interval"]
         assert 0 <= low <= found.positions[i] <= high < n
         if i % 5 == 0:
-            widths.append(high - low)
+            widths.append(high - low)  # the item of rank r is r
     assert widths == sorted(widths, reverse=True)
     assert widths[-1] < 200
-    walked = found.positions[30:]
+    walked = found.positions[len(first) :]
     assert abs(int(np.median(walked)) - cut) <= 20
     assert 10 <= sum(truth[p] > 0 for p in walked) <= 20  # balanced: 3 % of the pool are positive
     assert w[0] == 1
@@ -277,8 +279,9 @@ def test_d10_budget_uniqueness_and_intervals(
     searched = 0
     for position, note in zip(found.positions, found.notes, strict=True):
         if note["phase"] == 1:
+            rank = {item: r for r, item in enumerate(order[note["class"]].tolist())}
             low, high = note["interval"]
-            assert low <= order[note["class"]].tolist().index(position) <= high
+            assert rank[low] <= rank[position] <= rank[high]
             searched += 1
     assert searched <= budget // 2
 
@@ -453,7 +456,7 @@ class Skipping(Oracle):
         super().__init__()
         self.truth = labels
 
-    def _answer(self, positions: np.ndarray) -> np.ndarray:
+    def _answer(self, positions: np.ndarray, asked: np.ndarray) -> np.ndarray:
         return np.where(positions % 7 == 3, -1, self.truth[positions])
 
 

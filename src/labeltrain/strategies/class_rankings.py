@@ -40,8 +40,8 @@ class ClassRankings:
     """Ranks of what is labelled or may be picked, from most to least like each class.
 
     They are made once a round, of the model in force when it opens, and only for the classes that
-    are looked at. With two classes there is one ranking, of the class with fewer labels: the other
-    is its mirror image.
+    are looked at. With two classes there is one ranking, of the class with fewer labels (equally
+    many: less predicted probability): the other is its mirror image.
 
     Parameters
     ----------
@@ -79,7 +79,8 @@ class ClassRankings:
         if rare is not None:
             self.classes = rare_classes(view, rare).tolist()
         elif not self._multilabel and len(self.classes) == 2:
-            both = {"": [int(np.argmin(counts))], "labelbench galaxy": [0]}
+            amounts = counts if counts[0] != counts[1] else rows.sum(axis=0, dtype=np.float64)
+            both = {"": [int(np.argmin(amounts))], "labelbench galaxy": [0]}
             self.classes = both.get(compat, [0, 1])
         self._prior = {
             k: view.prior[self._items, k]

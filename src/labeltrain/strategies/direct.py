@@ -159,17 +159,27 @@ class Direct(Strategy):
                 return []  # no threshold to find yet
             first, last = version_interval(line.ranks, line.signs, line.size)
         else:
-            first, last = self._shrunk(line, schedule, k, left, rng)
+            first, last = self._shrunk(state, line, schedule, k, left, rng)
         drawn = draw_free(line.taken, first, last, min(group, left), rng)
-        note = {"phase": 1, "class": k, "interval": [first, last], "size": schedule.group}
+        ends = [state.position(k, first), state.position(k, last)]
+        note = {"phase": 1, "class": k, "interval": ends, "size": schedule.group}
         return [_Pick(state.position(k, rank), float("nan"), note) for rank in drawn.tolist()]
 
     def _shrunk(
-        self, line: Line, schedule: Schedule, k: int, left: int, rng: np.random.Generator
+        self,
+        state: _Lines,
+        line: Line,
+        schedule: Schedule,
+        k: int,
+        left: int,
+        rng: np.random.Generator,
     ) -> tuple[int, int]:
         """Return the interval that the answers to the last group leave of its own."""
         note = schedule.asked(1, k)[-1].note
-        interval = int(note["interval"][0]), int(note["interval"][1])
+        first, last = (state.rank(k, position) for position in note["interval"])
+        if first < 0 or last < first:  # of another pool, which a reducer has narrowed
+            return version_interval(line.ranks, line.signs, line.size)
+        interval = first, last
         size = int(note["size"])
         rounds = (left + size) // size  # that were left when it was asked
         if rounds < 2:
@@ -199,6 +209,10 @@ class _Lines:
 
     def position(self, k: int, rank: int) -> int:
         return int(self._ranked.order(k)[rank])
+
+    def rank(self, k: int, position: int) -> int:
+        """Return the rank of a position; -1 where it has none."""
+        return int(self._ranked.place(k)[position])
 
     def take(self, picks: list[_Pick]) -> list[_Pick]:
         """Return the picks, which from now on are taken."""
