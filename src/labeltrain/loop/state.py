@@ -33,6 +33,8 @@ class State:
     spent_in_round : float
     groups : int
         Groups of answers in the open round.
+    groups_in_all : int
+        In all rounds: how often answers had to be waited for.
     round : int
         The open round; 0 is the seed set.
     scored : list of dict
@@ -53,6 +55,7 @@ class State:
     spent: float = 0.0
     spent_in_round: float = 0.0
     groups: int = 0
+    groups_in_all: int = 0
     round: int = 0
     exhausted: bool = False
     scored: list[dict[str, Any]] = field(default_factory=list)
@@ -92,6 +95,7 @@ class State:
                 self.spent += cost
                 self.spent_in_round += cost
             self.groups += 1
+            self.groups_in_all += 1
             self.exhausted = bool(body.get("exhausted", False))
         elif event.kind == "scored":
             self.scored.append(event.body)

@@ -373,6 +373,13 @@ class Trajectory:
             checkpoint=self.journal.checkpoint(),
         )
 
+    def _found(self) -> list[int]:
+        """Return how many items of each class were answered so far."""
+        labels = self.state.labels(self.pool.kind, len(self.pool.classes))
+        if self.pool.kind == "multilabel":
+            return [int(number) for number in labels.sum(axis=0)]
+        return [int(number) for number in np.bincount(labels, minlength=len(self.pool.classes))]
+
     def _learn(self, timing: dict[str, float]) -> dict[str, Any]:
         state = self.state
         number = state.round
@@ -401,6 +408,8 @@ class Trajectory:
             "round": number,
             "labels": len(state.history),
             "spent": state.spent,
+            "groups": state.groups_in_all,
+            "found": self._found(),
             **scored,
             "model": reference,
             "facts": _told(self._model),

@@ -27,6 +27,10 @@ class Curve:
         Recall per class on the test items; NaN for a class without test items.
     seconds : dict of str to ndarray of float64, shape (R,)
         ``train``, ``select``, ``evaluate``, ``store`` of each round.
+    found : ndarray of float64, shape (R, C), or None
+        Labelled items of each class, as they were answered; None where it was not recorded.
+    groups : ndarray of int64, shape (R,), or None
+        How often answers had to be waited for: those of one group can be given at the same time.
     complete : bool
         False when the trajectory stopped before its last round (a partial result).
     """
@@ -39,6 +43,8 @@ class Curve:
     recall: np.ndarray
     seconds: dict[str, np.ndarray] = field(default_factory=dict)
     complete: bool = True
+    found: np.ndarray | None = None
+    groups: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

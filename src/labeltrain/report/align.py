@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,11 +52,28 @@ class Aligned:
 
     def final_recall(self, strategy: str) -> np.ndarray | None:
         """Return the recall per class at the last common round, a mean over seeds."""
+        return self._final(strategy, lambda curve: curve.recall)
+
+    def final_found(self, strategy: str) -> np.ndarray | None:
+        """Return the labels of each class at the last common round, a mean over seeds."""
+        return self._final(strategy, lambda curve: curve.found)
+
+    def final_groups(self, strategy: str) -> float | None:
+        """Return how often answers were waited for until the last common round, on average."""
+        found = self._final(
+            strategy, lambda curve: None if curve.groups is None else curve.groups[:, None]
+        )
+        return None if found is None else float(found[0])
+
+    def _final(
+        self, strategy: str, part: Callable[[Curve], np.ndarray | None]
+    ) -> np.ndarray | None:
         rows = []
         for seed in self.seeds:
             curve = self.curves.get((strategy, seed))
-            if curve is not None and curve.recall.ndim == 2:
-                rows.append(curve.recall[int(np.searchsorted(curve.labels, self.labels[-1]))])
+            values = None if curve is None else part(curve)
+            if curve is not None and values is not None and values.ndim == 2:
+                rows.append(values[int(np.searchsorted(curve.labels, self.labels[-1]))])
         if not rows or len({len(r) for r in rows}) > 1:
             return None
         table = np.asarray(rows, dtype=np.float64)

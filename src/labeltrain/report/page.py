@@ -261,6 +261,17 @@ def _experiment(k: int, s: ExperimentSummary, look: Look, pictures: Sequence[str
             tables.recalls(s),
             paragraph(f"Mean over seeds.{warning}", "note"),
         ]
+    if any(x.found is not None for x in s.strategies) and e.classes:
+        out += [f"<h3>Labels of each class, of {last}</h3>", tables.labels_found(s)]
+        waited = [x for x in s.strategies if x.groups is not None]
+        told = ", ".join(f"{x.name} {x.groups:.0f}" for x in waited)
+        out.append(
+            paragraph(
+                "Mean over seeds, as they were answered. How often answers were waited for "
+                f"(those of one group can be given at the same time): {told}.",
+                "note",
+            )
+        )
     if any(x.seconds for x in s.strategies):
         out += ["<h3>Seconds a round</h3>", tables.seconds(s, look)]
     encode = (

@@ -54,6 +54,10 @@ class StrategySummary:
         Mean rank of the area over the seeds that all strategies have, 1 for the largest.
     recall : ndarray of float64, shape (C,), or None
         At the last common round, a mean over seeds.
+    found : ndarray of float64, shape (C,), or None
+        Labels of each class at the last common round, a mean over seeds.
+    groups : float or None
+        How often answers were waited for until then, a mean over seeds.
     seconds : dict of str to (float, float)
         Mean seconds a round, and total seconds over all seeds, of each step.
     """
@@ -67,6 +71,8 @@ class StrategySummary:
     comparison: Comparison | None
     rank: float | None
     recall: np.ndarray | None
+    found: np.ndarray | None = None
+    groups: float | None = None
     seconds: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
@@ -157,6 +163,8 @@ def _summarise(experiment: Experiment, results: Results) -> ExperimentSummary:
                 comparison=tests.get(name),
                 rank=ranks[name] if np.isfinite(ranks.get(name, np.nan)) else None,
                 recall=aligned.final_recall(name),
+                found=aligned.final_found(name),
+                groups=aligned.final_groups(name),
                 seconds=_seconds([c for c in own if c.strategy == name]),
             )
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -168,19 +168,35 @@ def wins(matrix: WinMatrix, look: Look) -> str:
 
 def recalls(summary: ExperimentSummary) -> str:
     """Recall of every class at the last common round, the largest classes first."""
-    shown = [s for s in summary.strategies if s.recall is not None]
+    return _by_class(summary, lambda s: s.recall, lambda value: percent(value, 0))
+
+
+def labels_found(summary: ExperimentSummary) -> str:
+    """Labels of every class at the last common round, the largest classes first."""
+    last = float(summary.aligned.labels[-1])
+    return _by_class(summary, lambda s: s.found, lambda value: f"{value:.0f}", whole=last)
+
+
+def _by_class(
+    summary: ExperimentSummary,
+    values: Callable[[StrategySummary], np.ndarray | None],
+    text: Callable[[float], str],
+    whole: float = 1.0,
+) -> str:
+    shown = [(s, found) for s in summary.strategies if (found := values(s)) is not None]
     classes = summary.experiment.classes
     counts = np.asarray(summary.experiment.test_counts)
     order = sorted(range(len(classes)), key=lambda c: (-counts[c], c))
     rows = []
     for c in order:
         cells = []
-        for s in shown:
-            value = float(s.recall[c]) if s.recall is not None and c < len(s.recall) else math.nan
-            style = _shade(value) if math.isfinite(value) else ""
-            cells.append(Cell(percent(value, 0), css="cell", style=style))
+        for _, found in shown:
+            value = float(found[c]) if c < len(found) else math.nan
+            known = math.isfinite(value)
+            style = _shade(value / whole) if known else ""
+            cells.append(Cell(text(value) if known else NONE, css="cell", style=style))
         rows.append(Row((Cell(classes[c]), Cell(str(int(counts[c]))), *cells)))
-    heads = [Cell("Class"), Cell("Test items"), *(Cell(s.name, css="cell") for s in shown)]
+    heads = [Cell("Class"), Cell("Test items"), *(Cell(s.name, css="cell") for s, _ in shown)]
     if len(rows) <= MANY_CLASSES:
         return table(heads, rows, css="heat")
     half = math.ceil(len(rows) / 2)

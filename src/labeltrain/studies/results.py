@@ -228,6 +228,8 @@ def _curve(experiment: str, strategy: str, seed: int, events: list[Event], whole
         ),
         seconds={name: column("seconds", name) for name in bodies[0]["seconds"]},
         complete=whole,
+        found=np.array([b["found"] for b in bodies], float) if "found" in bodies[0] else None,
+        groups=np.array([b["groups"] for b in bodies]) if "groups" in bodies[0] else None,
     )
 
 
