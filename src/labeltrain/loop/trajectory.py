@@ -24,7 +24,7 @@ from labeltrain.loop.state import State
 from labeltrain.needs import OF_A_TRAINED_MODEL
 from labeltrain.rng import stream
 from labeltrain.store.ledger import Event
-from labeltrain.strategies.base import Memo, Need, Round, Strategy
+from labeltrain.strategies.base import Memo, Need, Picks, Round, Strategy
 from labeltrain.strategies.registry import make as make_strategy
 from labeltrain.strategies.view import PoolView
 
@@ -80,6 +80,8 @@ class Plan:
     parallel : int
         How many a sequential strategy may ask at once.
     seed : int
+    given : tuple of int
+        Positions that the seed set begins with: examples that were known beforehand.
     """
 
     batch: float = 50
@@ -88,6 +90,7 @@ class Plan:
     seed_method: str = "random"
     parallel: int = 1
     seed: int = 0
+    given: tuple[int, ...] = ()
 
     def refuse_if_too_large(self, pool: Pool) -> None:
         """Raise when the plan asks for more labels than the pool holds.
@@ -188,7 +191,8 @@ class Trajectory:
             left = budget - self.state.spent_in_round
             count = affordable(self._costs, self._purchasable(left), left)
             # A batch strategy is asked once a round, also when it picked fewer than it might.
-            if count == 0 or (self.state.groups and not self._asker().sequential):
+            once = 1 + (self.state.round == 0 and bool(self.plan.given))
+            if count == 0 or (self.state.groups >= once and not self._asker().sequential):
                 break
             self._ask(count, budget, memo, timing)
         return self._learn(timing)
@@ -230,7 +234,9 @@ class Trajectory:
             rng = stream(self.plan.seed, "seed set")
         else:
             rng = stream(self.plan.seed, "select", number, state.groups)
-        picks = checked(strategy.select(view, count, rng), view, count, strategy.name)
+        known = self.plan.given if number == state.groups == 0 else ()
+        found = Picks(np.array(known[:count])) if known else strategy.select(view, count, rng)
+        picks = checked(found, view, count, strategy.name)
         costs = self._costs
         keep = within(costs, picks.positions, budget - state.spent_in_round)
         timing["select"] += time.perf_counter() - started
@@ -258,7 +264,11 @@ class Trajectory:
             {
                 "round": number,
                 "group": state.groups,
-                "strategy": strategy.name if strategy is self.strategy else f"seed:{strategy.name}",
+                "strategy": "seed:given"
+                if known
+                else strategy.name
+                if strategy is self.strategy
+                else f"seed:{strategy.name}",
                 "version": strategy.version,
                 "picks": rows,
                 "exhausted": exhausted,

@@ -35,6 +35,7 @@ _SHIPPED: dict[str, tuple[str, str]] = {
     "margin": ("margin", "Margin"),
     "max-herding": ("max_herding", "MaxHerding"),
     "most-likely-positive": ("most_likely_positive", "MostLikelyPositive"),
+    "nearest": ("nearest", "Nearest"),
     "power-bald": ("power_bald", "PowerBald"),
     "power-margin": ("power_margin", "PowerMargin"),
     "prob-cover": ("prob_cover", "ProbCover"),

@@ -29,6 +29,7 @@ from labeltrain.strategies import registry as strategies
 from labeltrain.strategies.base import Need
 from labeltrain.studies.imbalance import told
 from labeltrain.studies.spec import ExperimentSpec, StrategySpec, StudySpec
+from labeltrain.studies.start import examples_of, targets_of
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,8 @@ class Material:
     learning : Learning or None
         An encoder that learns from the pool, where every seed draws a pool of its own: `features`
         are then those of the first seed.
+    targets : ndarray of float32, shape (t, d), or None
+        The encoded query of the seed set.
     """
 
     spec: ExperimentSpec
@@ -117,6 +120,7 @@ class Material:
     views: Mapping[str, np.ndarray] = field(default_factory=dict)
     items: Any = None
     learning: Learning | None = None
+    targets: np.ndarray | None = None
 
     def features_of(self, seed: int) -> np.ndarray:
         """Return the features of a seed: an encoder that learns does so from its pool alone."""
@@ -158,6 +162,7 @@ class Material:
             items=None if self.items is None else data.take(self.items, pool_rows),
             views={name: np.ascontiguousarray(v[:, pool_rows]) for name, v in self.views.items()},
             modality=self.modality,
+            extra={} if self.targets is None else {Need.TARGETS: self.targets},
         )
         oracle = spec.oracle.oracle(self.labels[pool_rows], self.classes, self.kind, seed)
         evaluator = Evaluator(
@@ -174,7 +179,7 @@ class Material:
             strategies.make(strategy.name, strategy.parameters),
             oracle,
             evaluator,
-            plan_of(spec, seed),
+            plan_of(spec, seed, examples_of(spec, self.labels[pool_rows], self.classes, seed)),
             journal,
             run_name(spec, strategy, seed),
             final_of(spec),
@@ -222,8 +227,8 @@ def run_name(spec: ExperimentSpec, strategy: StrategySpec, seed: int) -> str:
     return f"{spec.title}/{strategy.title}/{seed}"
 
 
-def plan_of(spec: ExperimentSpec, seed: int) -> Plan:
-    """Return how much is asked, and when."""
+def plan_of(spec: ExperimentSpec, seed: int, given: tuple[int, ...] = ()) -> Plan:
+    """Return how much is asked, and when; `given` positions are the first of the seed set."""
     return Plan(
         batch=spec.batch,
         rounds=spec.rounds,
@@ -231,12 +236,13 @@ def plan_of(spec: ExperimentSpec, seed: int) -> Plan:
         seed_method=spec.seed_set.method,
         parallel=spec.parallel,
         seed=seed,
+        given=given,
     )
 
 
 def _refuse_seed_method(name: str) -> None:
     """Raise unless the strategy can choose before there is a model."""
-    blind = {Need.EMBEDDINGS, Need.HIDDEN}
+    blind = {Need.EMBEDDINGS, Need.HIDDEN, Need.TARGETS}
     chosen = strategies.get(name)
     if chosen.needs <= blind and not chosen.sequential:
         return
@@ -403,6 +409,7 @@ def prepare(spec: ExperimentSpec, progress: Callable[[int, int], None] | None = 
         pool_rows, test_rows = shell.split(seed)
         if len(test_rows) == 0:
             raise BadInput(f"{spec.dataset} leaves no test items", "raise test_fraction")
+        examples_of(spec, shell.labels[pool_rows], shell.classes, seed)
         plan_of(spec, seed).refuse_if_too_large(
             Pool(shell.features[pool_rows], [shell.ids[p] for p in pool_rows], shell.classes)
         )
@@ -444,6 +451,7 @@ def prepare(spec: ExperimentSpec, progress: Callable[[int, int], None] | None = 
         if any(learners.get(used).reads == "items" for used in _used(spec))
         else None,
         learning if spec.split == "redraw" else None,
+        targets_of(spec, dataset, encoder),
     )
     return material, Made(made, tuple(extra)), facts
 

@@ -10,7 +10,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from labeltrain.errors import BadInput, nearest, refuse_unknown_parameters, unknown_name
 from labeltrain.learners import registry as learners
@@ -18,6 +18,8 @@ from labeltrain.studies.answers import OracleSpec
 from labeltrain.studies.fields import Number, Strict, Whole, whole
 from labeltrain.studies.imbalance import ImbalanceSpec
 from labeltrain.studies.overrides import no_list, overridden, read_yaml
+
+NEAREST = "nearest"
 
 
 class SeedSet(Strict):
@@ -29,6 +31,24 @@ class SeedSet(Strict):
     method: str = Field(
         default="random", description="a strategy that needs no model: random, clusters, typiclust"
     )
+    examples: dict[str, Annotated[int, BeforeValidator(whole), Field(ge=1)]] = Field(
+        default_factory=dict,
+        description="of some classes so many items that are known beforehand; they count",
+    )
+    query: tuple[str, ...] = Field(
+        default=(),
+        description="texts that say what is looked for: the most similar items are asked",
+    )
+
+    @model_validator(mode="after")
+    def _query_chooses(self) -> SeedSet:
+        if self.query and self.method not in ("random", NEAREST):
+            raise ValueError(f"query chooses the first items, and so does method={self.method}")
+        if self.query:
+            object.__setattr__(self, "method", NEAREST)
+        elif self.method == NEAREST:
+            raise ValueError(f"method={NEAREST} needs a query")
+        return self
 
 
 class ViewsSpec(Strict):
