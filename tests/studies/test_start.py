@@ -27,7 +27,7 @@ SPEC: dict[str, Any] = {
 
 def picked(folder: Path) -> dict[str, list[dict[str, Any]]]:
     found: dict[str, list[dict[str, Any]]] = {}
-    with Workspace.open(folder, read_only=True) as workspace:
+    with Workspace.open(folder, "study", read_only=True) as workspace:
         for event in workspace.events():
             if event.kind == "picked":
                 found.setdefault(event.run, []).append(event.body)
