@@ -434,8 +434,11 @@ CASES: dict[str, Case] = {
                 "anchoral",
                 "balanced-entropy",
                 "cbal",
+                "direct",
+                "galaxy",
                 "most-likely-positive",
                 "similar",
+                "tailor",
                 "uherding",
             }
         ),

@@ -118,8 +118,8 @@ def test_anchoral_takes_as_many_anchors_of_rare_classes() -> None:
 @pytest.mark.parametrize("base", INSIDE)
 def test_any_strategy_can_be_inside(wrapper: str, base: str) -> None:
     strategy = registry.make(wrapper, {"base": base, "neighbours": 8})
-    assert strategy.needs == registry.get(base).needs | {Need.EMBEDDINGS}
-    assert strategy.kinds == registry.get(base).kinds
+    assert strategy.needs == registry.make(base).needs | {Need.EMBEDDINGS}
+    assert strategy.kinds == registry.make(base).kinds
     kind = min(strategy.kinds)  # multiclass, where it works on that
     view = pool_view(n=90, kind=kind, labelled=8, pending=0, only=strategy.needs)
     part = strategy.part(view, 6, np.random.default_rng(0))  # type: ignore[attr-defined]

@@ -68,7 +68,8 @@ class Direct(Strategy):
     first phase cannot fill, the walk of the second does, so that nobody waits. A class without a
     labelled item has no threshold: what ranks first (by the zero-shot ``prior``, if there is one)
     is asked. With two classes one ranking serves both. Scores are how many ranks away from the
-    threshold an item is; NaN in the first phase. O(K n log n) a round.
+    threshold an item is; in the first phase, how many items the interval holds. O(K n log n) a
+    round.
 
     References
     ----------
@@ -163,7 +164,8 @@ class Direct(Strategy):
         drawn = draw_free(line.taken, first, last, min(group, left), rng)
         ends = [state.position(k, first), state.position(k, last)]
         note = {"phase": 1, "class": k, "interval": ends, "size": schedule.group}
-        return [_Pick(state.position(k, rank), float("nan"), note) for rank in drawn.tolist()]
+        size = float(count_free(line.taken, first, last))
+        return [_Pick(state.position(k, rank), size, note) for rank in drawn.tolist()]
 
     def _shrunk(
         self,

@@ -48,7 +48,8 @@ class Galaxy(Strategy):
     With several answers at a time (``parallel``), each question splits its gap for the others of
     its group. While no item of a class is labelled, the item that looks most like the class (or
     ranks first by the zero-shot ``prior``, if there is one) is asked in its turn; the paper asks a
-    random one. With two classes one ranking serves both. Scores are gap sizes. Items and labels
+    random one. With two classes one ranking serves both. Scores are gap sizes or
+    ranks to a cut, 0 of a random draw. Items and labels
     are the only input of the labels' kind: clean labels are never seen. After the rankings,
     O(K n log n) a round, a question costs O(K log m) with m labels.
 
@@ -113,7 +114,7 @@ class Galaxy(Strategy):
             found = self._next(touched, ranked.classes, turn + len(chosen), rng)
             if found is None:
                 k = ranked.classes[(turn + len(chosen)) % len(ranked.classes)]
-                position, score, gap = int(rng.choice(np.flatnonzero(free))), float("nan"), False
+                position, score, gap = int(rng.choice(np.flatnonzero(free))), 0.0, False
             else:
                 k, position, score, gap = found
             free[position] = False
@@ -182,6 +183,7 @@ class _ClassCuts:
         self._published = published
         self._empty = not published and not (self._signs > 0).any()
         self._first = 0  # no free item ranks above it
+        self._asked: set[int] = set()  # in the last group: they should have an answer by now
 
     def follows(self, ranked: ClassRankings, view: PoolView, gone: np.ndarray) -> bool:
         """Take what is new in a view in; False when this is of other rankings or labels."""
@@ -193,6 +195,9 @@ class _ClassCuts:
             or not np.array_equal(now[:m], self._signs)
         ):
             return False
+        if not self._asked <= {*view.labelled[m:].tolist(), *gone.tolist()}:
+            return False  # what was chosen was not asked
+        self._asked = set()
         self.cuts.new_group()
         for position, sign in zip(view.labelled[m:].tolist(), now[m:].tolist(), strict=True):
             self.cuts.tell(int(self._place[position]), sign)
@@ -204,6 +209,7 @@ class _ClassCuts:
         return True
 
     def drop(self, position: int) -> None:
+        self._asked.add(position)
         self.cuts.drop(int(self._place[position]))
 
     def propose(self) -> tuple[int, tuple[int, int]] | None:
