@@ -233,10 +233,8 @@ def test_d9_shares() -> None:
 def test_half_of_the_budget_finds_the_threshold_and_half_walks_around_it() -> None:
     n, cut = 2000, 60
     truth = [1] * cut + [-1] * (n - cut)
-    w = [1, *[0] * (n - 2), -1]
-    known = [0, n - 1]
     found = labeltrain.select(
-        "direct", probabilities=ranked(n), labelled=known, labels=[0, 1], budget=60,
+        "direct", probabilities=ranked(n), labelled=[0, n - 1], labels=[0, 1], budget=60,
         ask=lambda positions: [int(truth[p] < 0) for p in positions], parallel=5,
     )  # fmt: skip
     first = [i for i, note in enumerate(found.notes) if note["phase"] == 1]
@@ -253,7 +251,6 @@ def test_half_of_the_budget_finds_the_threshold_and_half_walks_around_it() -> No
     walked = found.positions[len(first) :]
     assert abs(int(np.median(walked)) - cut) <= 20
     assert 10 <= sum(truth[p] > 0 for p in walked) <= 20  # balanced: 3 % of the pool are positive
-    assert w[0] == 1
 
 
 @settings(deadline=None, max_examples=40)
@@ -338,6 +335,12 @@ def test_t1_rewards() -> None:
     assert multilabel([40, 40, 20], 100) == [0.025, 0.025, 0.05]
     assert rewards(np.array([90, 9, 0]), 99, "multiclass").tolist() == [1 / 90, 1 / 9, 1]
     assert rewards(np.array([90, 9, 0]), 99, "multilabel", "search").tolist() == [1, 1, 1]
+
+
+def test_a_search_for_labels_is_of_several_at_once() -> None:
+    assert Tailor(reward="search").kinds == {"multilabel"}
+    with pytest.raises(BadInput, match="no kind of data"):
+        Tailor(["badge", "cbal"], reward="search")
 
 
 def told(arm: str, label: Any, number: int = 1) -> Past:
@@ -439,6 +442,7 @@ def test_t4_answers_of_a_round_count_when_it_is_over() -> None:
         (["nothing"], "unknown strategy"),
         ([{"parameters": {}}], "give a name"),
         (["tailor"], "arm of itself"),
+        (["margin", {"name": "margin"}], "the same name"),
     ],
 )
 def test_bad_arms_are_refused(arms: Any, match: str) -> None:

@@ -94,6 +94,17 @@ def labels_of(body: dict[str, Any], name: str, table: Path) -> int:
     return sum(dataset.classes[pick["answer"]] == name for pick in body["picks"])
 
 
+def test_a_spec_without_examples_or_query_keeps_the_key_it_had() -> None:
+    from labeltrain.studies.spec import StudySpec
+
+    plain = {"dataset": "digits", "strategies": ["random"]}
+    values = StudySpec.model_validate({"experiments": [plain]}).as_json()
+    assert values["experiments"][0]["seed_set"] == {"size": None, "method": "random"}
+    query = {**plain, "seed_set": {"query": ["x"]}}
+    values = StudySpec.model_validate({"experiments": [query]}).as_json()
+    assert values["experiments"][0]["seed_set"]["query"] == ["x"]
+
+
 def test_targets_take_turns() -> None:
     E = np.array([[1, 0], [0.9, 0.1], [0.8, 0.3], [0, 1], [0.1, 0.9], [0.5, 0.5]])
     found = labeltrain.select("nearest", embeddings=E, targets=[[2, 0], [0, 3]], budget=6)

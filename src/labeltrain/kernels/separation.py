@@ -315,9 +315,15 @@ def _least_wrong(
 
 
 def _best_of_groups(loss: np.ndarray, group: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Return, for each wanted group of consecutive entries, the first with the smallest loss."""
-    order = np.lexsort((loss, group))  # stable: the first of the equal ones stays first
-    return order[np.searchsorted(group[order], wanted)]
+    """Return, for each wanted group of consecutive entries, the first with the smallest loss.
+
+    Groups ascend from 0 without a gap; O(n), no sort.
+    """
+    starts = np.flatnonzero(np.append(True, group[1:] != group[:-1]))
+    least = np.minimum.reduceat(loss, starts)
+    hits = np.flatnonzero(loss == np.repeat(least, np.diff(np.append(starts, len(group)))))
+    own = group[hits]
+    return hits[np.append(True, own[1:] != own[:-1])][wanted]
 
 
 def shrink_greedily(

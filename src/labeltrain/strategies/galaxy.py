@@ -49,7 +49,7 @@ class Galaxy(Strategy):
     its group. While no item of a class is labelled, the item that looks most like the class (or
     ranks first by the zero-shot ``prior``, if there is one) is asked in its turn; the paper asks a
     random one. With two classes one ranking serves both. Scores are gap sizes or
-    ranks to a cut, 0 of a random draw. Items and labels
+    ranks to a cut, NaN of a random draw. Items and labels
     are the only input of the labels' kind: clean labels are never seen. After the rankings,
     O(K n log n) a round, a question costs O(K log m) with m labels.
 
@@ -114,7 +114,7 @@ class Galaxy(Strategy):
             found = self._next(touched, ranked.classes, turn + len(chosen), rng)
             if found is None:
                 k = ranked.classes[(turn + len(chosen)) % len(ranked.classes)]
-                position, score, gap = int(rng.choice(np.flatnonzero(free))), 0.0, False
+                position, score, gap = int(rng.choice(np.flatnonzero(free))), float("nan"), False
             else:
                 k, position, score, gap = found
             free[position] = False
@@ -123,12 +123,7 @@ class Galaxy(Strategy):
         return Picks(
             np.array([position for position, *_ in chosen], dtype=np.int64),
             np.array([score for *_, score, _ in chosen]),
-            tuple(
-                f"between what is {view.classes[k]} and what is not"
-                if gap
-                else f"near the edge of {view.classes[k]}"
-                for _, k, _, gap in chosen
-            ),
+            tuple(_reason(view.classes[k], score, gap) for _, k, score, gap in chosen),
             tuple({"galaxy": k} for _, k, *_ in chosen),
         )
 
@@ -152,6 +147,12 @@ class Galaxy(Strategy):
                 position, (stage, size) = found
                 return k, position, float(size), stage == GAP
         return None
+
+
+def _reason(name: str, score: float, gap: bool) -> str:
+    if np.isnan(score):
+        return "no two classes to cut between yet: a random draw"
+    return f"between what is {name} and what is not" if gap else f"near the edge of {name}"
 
 
 def _is_mine(note: Any) -> bool:

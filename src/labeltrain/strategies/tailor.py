@@ -91,6 +91,11 @@ class Tailor(Strategy):
         own = vars(self)
         own["needs"] = frozenset[Any]().union(*(arm.needs for arm in made))
         own["kinds"] = frozenset.intersection(*(arm.kinds for arm in made))
+        if reward == "search":  # in multiclass data every label would be worth the same
+            own["kinds"] &= {"multilabel"}
+        labels = [spec.label for spec in self._specs]
+        if len(set(labels)) < len(labels):
+            raise BadInput(f"two arms have the same name: {labels}", "give each its own label")
         if not self.kinds:
             names = ", ".join(f"{a.name} ({', '.join(sorted(a.kinds))})" for a in made)
             raise BadInput(f"these arms share no kind of data: {names}", "leave one out")

@@ -114,7 +114,10 @@ class PoolView:
         before = [past for past in self.history if past.round != self.round.number]
         now -= {past.position for past in before if past.answer is not None}
         old = np.array([p not in now for p in self.labelled.tolist()], dtype=bool)
-        view = self.after(before, np.union1d(self.candidates, np.array(sorted(now), np.int64)))
+        free = np.zeros(self.n, dtype=bool)
+        free[self.candidates] = True
+        free[list(now)] = True
+        view = self.after(before, np.flatnonzero(free))
         view.labelled, view.labels = _frozen(self.labelled[old]), _frozen(self.labels[old])
         view.pending = _frozen(self.pending[[p not in now for p in self.pending.tolist()]])
         view.round = Round(self.round.number, self.round.budget)

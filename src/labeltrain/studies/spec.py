@@ -247,6 +247,9 @@ class StudySpec(Strict):
             for name in ("final", "imbalance"):  # specs from before there was one keep their key
                 if experiment[name] is None:
                     del experiment[name]
+            for name in ("examples", "query"):
+                if not experiment["seed_set"][name]:
+                    del experiment["seed_set"][name]
             for name in ("flips", "annotators"):
                 if experiment["oracle"][name] is None:
                     del experiment["oracle"][name]
