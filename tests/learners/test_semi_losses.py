@@ -330,6 +330,7 @@ class Oracle:
     drop: float = 0.0
     scales: tuple[float, ...] = (1.0, 1.0)
     exact: bool = True  # the network computes in double precision
+    offset: np.ndarray | float = 0.0
 
     def __post_init__(self) -> None:
         classes = self.teacher[0].shape[0]
@@ -372,7 +373,7 @@ class Oracle:
         parts = self.class_weights[chosen]
 
         def supervised(weights: Arrays) -> float:
-            logs = log_softmax(answer(weights, shown))
+            logs = log_softmax(answer(weights, shown) + self.offset)
             total = sum(-w * row[y] for w, row, y in zip(parts, logs, chosen, strict=True))
             return float(total / parts.sum())
 
@@ -497,6 +498,7 @@ def a_run(
     drop: float = 0.0,
     scales: tuple[float, float] | None = None,
     breaks_at: frozenset[int] = frozenset(),
+    offset: np.ndarray | None = None,
 ) -> Run:
     rng = np.random.default_rng(seed)
     centres = 2.0 * rng.normal(size=(classes, 4))
@@ -526,6 +528,7 @@ def a_run(
         [p.detach().numpy().copy() for p in (weight, bias)],
         drop,
         (1.0, 1.0) if scales is None else scales,
+        offset=0.0 if offset is None else offset,
     )
     with watched(log):
         result, report = train(
@@ -538,6 +541,7 @@ def a_run(
             rng,
             class_weights=None if class_weights is None else torch.tensor(class_weights).float(),
             groups=groups,
+            offset=None if offset is None else torch.from_numpy(offset),
         )
     return Run(oracle, log, network, result, report)
 
@@ -586,6 +590,15 @@ def test_with_class_weights_alignment_and_a_weight_they_equal_the_reference(name
     for aligned in (THREE, EVEN):
         s = quick(alignment=aligned, weight=2.5, average=0.3)
         a_run(name, s, seed=2, class_weights=WEIGHTS).follow()
+
+
+@pytest.mark.parametrize("name", [None, *NAMES])
+def test_with_logit_adjustment_they_equal_the_reference(name: str | None) -> None:
+    """Only the loss of labels sees adjusted logits; targets are made of those that predict."""
+    run = a_run(name, quick(alignment=THREE, weight=2.5), seed=6, offset=np.log(THREE))
+    run.follow()
+    plain = a_run(name, quick(alignment=THREE, weight=2.5), seed=6)
+    assert run.log.steps[0].loss != pytest.approx(plain.log.steps[0].loss, rel=1e-3)
 
 
 @pytest.mark.parametrize("name", NAMES)

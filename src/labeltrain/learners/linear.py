@@ -10,7 +10,9 @@ import numpy as np
 
 from labeltrain.errors import BadInput
 from labeltrain.kernels.row_space import row_space
+from labeltrain.learners.balance import log_shares, refuse_both
 from labeltrain.learners.base import Cost, Learner, Model, PriorModel, Training, with_unseen
+from labeltrain.learners.checks import check_not_negative
 from labeltrain.learners.quiet_fit import quiet_fit
 from labeltrain.needs import Need
 
@@ -65,6 +67,12 @@ class LinearModel(Model):
         return with_unseen(logits, self.seen, self._facts["labels"])
 
     @property
+    def fitted_bias(self) -> np.ndarray:
+        """The bias without logit adjustment, float64 (C,)."""
+        taken = self._facts.get("taken")
+        return self.bias if taken is None else self.bias + np.array(taken)
+
+    @property
     def head(self) -> tuple[np.ndarray, np.ndarray]:
         """Weights (C, d) and bias (C,)."""
         return self.weights, self.bias
@@ -103,6 +111,10 @@ class Linear(Learner):
         See `strength`; chosen on development seeds (docs/learners.md).
     class_weight : {"none", "balanced"}
         "balanced" weights each label by m / (classes seen * labels of its class).
+    logit_adjustment : float
+        Another remedy for rare classes: so many times the log of the share of each class among the
+        labels (multilabel: of its odds) is taken from its logit. 1 aims at balanced accuracy. As
+        the bias is not penalised, a model trained with adjusted logits is the same.
     committee : int
         Members fitted beside the model, for strategies that ask a committee (BALD and its kin):
         each weights every label by a draw from the exponential distribution (Rubin's Bayesian
@@ -135,6 +147,7 @@ class Linear(Learner):
         scale: float = 100.0,
         class_weight: Literal["none", "balanced"] = "none",
         committee: int = 0,
+        logit_adjustment: float = 0.0,
     ) -> None:
         if strength != "auto" and not _positive(strength):
             raise BadInput(f"strength={strength!r} is not a positive number", "or use 'auto'")
@@ -142,6 +155,8 @@ class Linear(Learner):
             raise BadInput(f"scale={scale!r} is not a positive number", "give a number above 0")
         if class_weight not in ("none", "balanced"):
             raise BadInput(f"class_weight={class_weight!r} is unknown", "use none or balanced")
+        check_not_negative(self.name, logit_adjustment=logit_adjustment)
+        refuse_both(self.name, class_weight, logit_adjustment)
         self.strength = strength
         self.scale = scale
         if isinstance(committee, bool) or not isinstance(committee, int) or committee < 0:
@@ -149,6 +164,7 @@ class Linear(Learner):
         if committee == 1:
             raise BadInput("a committee of 1 cannot disagree", "give at least 2 members")
         self.class_weight = class_weight
+        self.logit_adjustment = float(logit_adjustment)
         self.committee = committee
         if committee:
             self.gives = type(self).gives | {Need.COMMITTEE}  # type: ignore[misc]
@@ -157,7 +173,9 @@ class Linear(Learner):
         """Return this learner, with a committee when one is needed."""
         if Need.COMMITTEE not in needs or self.committee:
             return self
-        return Linear(self.strength, self.scale, self.class_weight, COMMITTEE)
+        return Linear(
+            self.strength, self.scale, self.class_weight, COMMITTEE, self.logit_adjustment
+        )
 
     def fit(
         self, training: Training, rng: np.random.Generator, previous: Model | None = None
@@ -217,6 +235,11 @@ class Linear(Learner):
         rng: np.random.Generator,
     ) -> LinearModel:
         present = np.flatnonzero(seen)
+        taken = np.zeros(training.classes)
+        if self.logit_adjustment:
+            counts = np.bincount(training.labels, minlength=training.classes)
+            taken[present] = log_shares(self.logit_adjustment, counts[present])
+            facts["taken"] = taken.tolist()
         solver = self._solver(facts)
         basis = None
         if REDUCE_FROM * len(features) < features.shape[1]:
@@ -224,7 +247,7 @@ class Linear(Learner):
         width = training.features.shape[1]
         if before is not None and before.weights.shape[1] == width:
             solver.classes_ = present
-            start, bias = before.weights[present] * facts["spread"], before.bias[present]
+            start, bias = before.weights[present] * facts["spread"], before.fitted_bias[present]
             if len(present) == 2:  # scikit-learn keeps one row for two classes
                 start, bias = (start[1:] - start[:1]), (bias[1:] - bias[:1])
             if basis is not None:
@@ -241,7 +264,7 @@ class Linear(Learner):
                 weights[present[1]], bias[present[1]] = found[0], solver.intercept_[0]
             else:
                 weights[present], bias[present] = found, solver.intercept_
-            return weights, bias
+            return weights, bias - taken
 
         weights, bias = whole()
         members = None
@@ -283,6 +306,8 @@ class Linear(Learner):
             for draw, (weights, bias) in zip(draws, found, strict=True):
                 facts["iterations"] += quiet_fit(solver, features, on, draw)
                 weights[c], bias[c] = solver.coef_[0] / facts["spread"], solver.intercept_[0]
+                if self.logit_adjustment:
+                    bias[c] -= log_shares(self.logit_adjustment, on.sum(), len(on))
         weights, bias = found[0]
         return LinearModel(weights, bias, seen, facts, _members(found[1:]))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,8 +11,10 @@ import numpy as np
 from labeltrain.encoders.base import choose_device
 from labeltrain.errors import BadInput, missing_extra
 from labeltrain.kernels.threads import torch_threads
+from labeltrain.learners.balance import log_shares, refuse_both
 from labeltrain.learners.base import Cost, Learner, Model, PriorModel, Training
 from labeltrain.learners.checks import (
+    check_choice,
     check_device,
     check_not_negative,
     check_positive,
@@ -82,6 +84,12 @@ class MLP(Learner):
     batch : int
         Labels a step.
     learning_rate, weight_decay, dropout : float
+    class_weight : {"none", "balanced"}
+        Weights of labels: "balanced" gives every class the same sum (multilabel: to the items with
+        a label as to those without).
+    logit_adjustment : float
+        The loss sees logits to which so many times the log of the share of each class among the
+        labels is added (multilabel: of its odds); 1 aims at balanced accuracy.
     device : str
         "auto" takes a GPU when there is one.
 
@@ -108,6 +116,8 @@ class MLP(Learner):
         learning_rate: float = 2e-3,
         weight_decay: float = 1e-2,
         dropout: float = 0.2,
+        class_weight: str = "none",
+        logit_adjustment: float = 0.0,
         device: str = "auto",
     ) -> None:
         check_whole("mlp", width=width, layers=layers, steps=steps, batch=batch)
@@ -116,6 +126,9 @@ class MLP(Learner):
         check_share("mlp", dropout=dropout)
         if dropout == 1:
             raise BadInput(f"mlp: dropout={dropout!r}", "give a number below 1")
+        check_choice("mlp", ("none", "balanced"), class_weight=class_weight)
+        check_not_negative("mlp", logit_adjustment=logit_adjustment)
+        refuse_both("mlp", class_weight, logit_adjustment)
         check_device("mlp", device)
         self.width = width
         self.layers = layers
@@ -124,6 +137,8 @@ class MLP(Learner):
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.dropout = dropout
+        self.class_weight = class_weight
+        self.logit_adjustment = float(logit_adjustment)
         self.device = device
 
     def fit(
@@ -169,7 +184,7 @@ class MLP(Learner):
                 network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay
             )
             schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, self.steps)
-            loss = torch.nn.BCEWithLogitsLoss() if multilabel else torch.nn.CrossEntropyLoss()
+            loss = self._loss(training, device)
             for rows in _batches(len(X), self.batch, self.steps, rng):
                 chosen = torch.from_numpy(rows).to(device)
                 optimiser.zero_grad(set_to_none=True)
@@ -187,6 +202,40 @@ class MLP(Learner):
             arrays[f"weights{index}"] = linear.weight.detach().cpu().numpy()
             arrays[f"bias{index}"] = linear.bias.detach().cpu().numpy()
         return MLPModel(arrays, {"kind": training.kind, "layers": self.layers})
+
+    def _loss(self, training: Training, device: str) -> Callable[[Any, Any], Any]:
+        """Return what is minimised, of logits and labels."""
+        from torch.nn import functional
+
+        labels, m = training.labels, len(training.labels)
+        if training.kind == "multilabel":
+            counts = np.clip(labels.sum(axis=0, dtype=np.int64), 0.5, m - 0.5)
+            offset = _tensor(log_shares(self.logit_adjustment, counts, m), device)
+            on = off = None
+            if self.class_weight == "balanced":
+                on, off = _tensor(0.5 * m / counts, device), _tensor(0.5 * m / (m - counts), device)
+
+            def of_labels(logits: Any, y: Any) -> Any:
+                weights = None if on is None else y * on + (1.0 - y) * off
+                return functional.binary_cross_entropy_with_logits(logits + offset, y, weights)
+
+            return of_labels
+        counts = np.bincount(labels, minlength=training.classes).astype(np.float64)
+        seen = np.flatnonzero(counts)
+        added = np.zeros(training.classes)
+        added[seen] = log_shares(self.logit_adjustment, counts[seen])
+        offset, weights = _tensor(added, device), None
+        if self.class_weight == "balanced":
+            each = np.ones(training.classes)
+            each[seen] = counts.sum() / (len(seen) * counts[seen])
+            weights = _tensor(each, device)
+        return lambda logits, y: functional.cross_entropy(logits + offset, y, weights)
+
+
+def _tensor(values: np.ndarray, device: str) -> Any:
+    import torch
+
+    return torch.from_numpy(np.asarray(values, dtype=np.float32)).to(device)
 
 
 def _batches(n: int, batch: int, steps: int, rng: np.random.Generator) -> list[np.ndarray]:

@@ -51,6 +51,8 @@ class FineTune(NetworkLearner):
         Decay of the average of the weights that predicts; 0: the last weights.
     alignment : {"auto", "none", "uniform", "labels"}
     class_weight : {"none", "balanced"}
+    logit_adjustment : float
+        As of the semi-supervised learners on features.
     copies, sample : int
         For ``adapt=last`` with a method: strong views kept of an item; unlabelled items at most.
     dtype : {"auto", "float32", "bfloat16"}
@@ -110,6 +112,7 @@ class FineTune(NetworkLearner):
         average: float = 0.98,
         alignment: str = "auto",
         class_weight: str = "none",
+        logit_adjustment: float = 0.0,
         copies: int = 2,
         sample: int = 4096,
         dtype: str = "auto",
@@ -128,7 +131,7 @@ class FineTune(NetworkLearner):
             Options(
                 self.name, adapt, layers, rank, head, method, own, steps, batch, ratio,
                 learning_rate, head_rate, weight_decay, warmup, stop, weight, average, alignment,
-                class_weight, copies, sample, dtype, dropout, memory, device,
+                class_weight, logit_adjustment, copies, sample, dtype, dropout, memory, device,
             )
         )  # fmt: skip
         self._model_name, self._max_length, self._size = model, max_length, size

@@ -119,6 +119,7 @@ class NetworkLearner(Learner):
                 self._settings(counts[seen], torch, device),
                 rng,
                 class_weights=options.class_weights(counts[seen], device),
+                offset=options.offset(counts[seen], torch),
                 groups=self._groups(network),
                 guess=self._guess(training, shelf, states),
                 checkpoint=checkpoint,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from labeltrain.errors import BadInput, refuse_unknown_parameters, unknown_name
+from labeltrain.learners.balance import class_weights, log_shares, refuse_both, wanted_share
 from labeltrain.learners.checks import (
     check_choice,
     check_device,
@@ -18,7 +19,6 @@ from labeltrain.learners.checks import (
     check_whole,
 )
 from labeltrain.learners.networks.noisy_student import NoisyStudent
-from labeltrain.learners.semi.balance import class_weights, wanted_share
 from labeltrain.learners.semi.methods import METHODS
 from labeltrain.learners.semi.weighting import Weighting
 
@@ -57,7 +57,7 @@ class Options:
         Share of activations that a pretrained model drops in training; None: its own.
     average : float
         Decay of the average of the weights that predicts; 0: the last weights.
-    alignment, class_weight : str
+    alignment, class_weight, logit_adjustment
         As of the semi-supervised learners on features.
     copies, sample : int
         For "last" with a method: strong views kept of an item, and unlabelled items at most.
@@ -90,6 +90,7 @@ class Options:
     average: float = 0.98
     alignment: str = "auto"
     class_weight: str = "none"
+    logit_adjustment: float = 0.0
     copies: int = 2
     sample: int = 4096
     dtype: str = "auto"
@@ -105,6 +106,8 @@ class Options:
         check_choice(owner, ("steps", "stable"), stop=self.stop)
         check_choice(owner, ("auto", "none", "uniform", "labels"), alignment=self.alignment)
         check_choice(owner, ("none", "balanced"), class_weight=self.class_weight)
+        check_not_negative(owner, logit_adjustment=self.logit_adjustment)
+        refuse_both(owner, self.class_weight, self.logit_adjustment)
         check_choice(owner, ("auto", "float32", "bfloat16"), dtype=self.dtype)
         check_whole(owner, layers=self.layers, rank=self.rank, steps=self.steps, batch=self.batch,
                     ratio=self.ratio, copies=self.copies, sample=self.sample)  # fmt: skip
@@ -176,6 +179,10 @@ class Options:
     def class_weights(self, counts: np.ndarray, device: str) -> Any:
         """Return the weight of each class in the supervised loss; None: 1."""
         return class_weights(self.class_weight, counts, device)
+
+    def offset(self, counts: np.ndarray, torch: Any) -> Any:
+        """Return what is added to the logits of each class in the supervised loss."""
+        return torch.from_numpy(log_shares(self.logit_adjustment, counts))
 
     def mixed(self, torch: Any, device: str) -> bool:
         """Tell whether passes run in bfloat16."""

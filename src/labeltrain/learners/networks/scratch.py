@@ -25,7 +25,7 @@ class SmallCNN(NetworkLearner):
         Side of the square that images are scaled to.
     method, method_options, steps, batch, ratio, learning_rate, weight_decay, weight, average
         As of :class:`~labeltrain.learners.networks.finetune.FineTune`.
-    alignment, class_weight, stop, dtype, device
+    alignment, class_weight, logit_adjustment, stop, dtype, device
         Likewise.
 
     Notes
@@ -55,6 +55,7 @@ class SmallCNN(NetworkLearner):
         average: float = 0.98,
         alignment: str = "auto",
         class_weight: str = "none",
+        logit_adjustment: float = 0.0,
         stop: str = "steps",
         dtype: str = "auto",
         device: str = "auto",
@@ -78,6 +79,7 @@ class SmallCNN(NetworkLearner):
                 average=average,
                 alignment=alignment,
                 class_weight=class_weight,
+                logit_adjustment=logit_adjustment,
                 stop=stop,
                 dtype=dtype,
                 device=device,
@@ -105,7 +107,7 @@ class SmallTransformer(NetworkLearner):
         Words read of a text.
     method, method_options, steps, batch, ratio, learning_rate, weight_decay, weight, average
         As of :class:`~labeltrain.learners.networks.finetune.FineTune`.
-    alignment, class_weight, stop, dtype, device
+    alignment, class_weight, logit_adjustment, stop, dtype, device
         Likewise.
 
     Notes
@@ -135,6 +137,7 @@ class SmallTransformer(NetworkLearner):
         average: float = 0.98,
         alignment: str = "auto",
         class_weight: str = "none",
+        logit_adjustment: float = 0.0,
         stop: str = "steps",
         dtype: str = "auto",
         device: str = "auto",
@@ -159,6 +162,7 @@ class SmallTransformer(NetworkLearner):
                 average=average,
                 alignment=alignment,
                 class_weight=class_weight,
+                logit_adjustment=logit_adjustment,
                 stop=stop,
                 dtype=dtype,
                 device=device,

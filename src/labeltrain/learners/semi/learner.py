@@ -13,6 +13,7 @@ import numpy as np
 from labeltrain.encoders.base import choose_device
 from labeltrain.errors import BadInput, missing_extra
 from labeltrain.kernels.threads import torch_threads
+from labeltrain.learners.balance import class_weights, log_shares, refuse_both, wanted_share
 from labeltrain.learners.base import Cost, Learner, Model, PriorModel, Training, with_unseen
 from labeltrain.learners.checks import (
     check_choice,
@@ -23,7 +24,6 @@ from labeltrain.learners.checks import (
     check_whole,
 )
 from labeltrain.learners.mlp import MLPModel
-from labeltrain.learners.semi.balance import class_weights, wanted_share
 from labeltrain.learners.semi.training import Report, Settings, train
 from labeltrain.learners.semi.weighting import Weighting
 from labeltrain.needs import Need
@@ -73,6 +73,9 @@ class SemiLearner(Learner):
         the method's own: "uniform" for SoftMatch, "none" for the others.
     class_weight : {"none", "balanced"}
         Weights of labels: "balanced" gives every class the same sum.
+    logit_adjustment : float
+        The loss of labels sees logits to which so many times the log of the share of each class
+        among the labels is added; 1 aims at balanced accuracy.
     device : str
         "auto" takes a GPU when there is one.
 
@@ -108,6 +111,7 @@ class SemiLearner(Learner):
         mix: float = 0.0,
         alignment: str = "auto",
         class_weight: str = "none",
+        logit_adjustment: float = 0.0,
         device: str = "auto",
         **method: Any,
     ) -> None:
@@ -124,6 +128,8 @@ class SemiLearner(Learner):
             raise BadInput(f"{name}: mix={mix!r}", "give at most 0.5: the item is the larger part")
         check_choice(name, ("auto", "none", "uniform", "labels"), alignment=alignment)
         check_choice(name, ("none", "balanced"), class_weight=class_weight)
+        check_not_negative(name, logit_adjustment=logit_adjustment)
+        refuse_both(name, class_weight, logit_adjustment)
         check_device(name, device)
         self.width = width
         self.settings = Settings(
@@ -138,6 +144,7 @@ class SemiLearner(Learner):
         self.strength = Strength(drop, noise, mix)
         self.alignment = self.weighting.alignment if alignment == "auto" else alignment
         self.class_weight = class_weight
+        self.logit_adjustment = float(logit_adjustment)
         self.device = device
         self.method = self.weighting(**method)
 
@@ -183,6 +190,7 @@ class SemiLearner(Learner):
                 replace(self.settings, alignment=wanted_share(self.alignment, counts[seen])),
                 rng,
                 class_weights=class_weights(self.class_weight, counts[seen], device),
+                offset=torch.from_numpy(log_shares(self.logit_adjustment, counts[seen])),
             )
         arrays = _arrays(best, seen, mean, deviation)
         facts = {

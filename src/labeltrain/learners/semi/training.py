@@ -175,6 +175,7 @@ def train(
     rng: np.random.Generator,
     *,
     class_weights: Any = None,
+    offset: Any = None,
     groups: list[dict[str, Any]] | None = None,
     guess: Callable[[Any], np.ndarray] | None = None,
     checkpoint: Checkpoint | None = None,
@@ -196,6 +197,8 @@ def train(
         Of the order of the items; torch's own generator is the caller's.
     class_weights : tensor of float32, shape (C,), optional
         Weight of each class in the supervised loss.
+    offset : tensor of float, shape (C,), optional
+        Added to the logits in the supervised loss only: logit adjustment.
     groups : list of dict, optional
         Parameters for the optimiser, each with ``params`` and ``scale``, a factor of the learning
         rate; all parameters that take a gradient by default.
@@ -222,6 +225,8 @@ def train(
     weighting = copy.deepcopy(weighting)
     if weighting is not None:
         weighting.begin(classes, unlabelled, device)
+    if offset is not None:
+        offset = offset.to(device=device, dtype=torch.float32) if offset.any() else None
     average = copy.deepcopy(network).requires_grad_(False).eval()
     if groups is None:
         groups = [{"params": [p for p in network.parameters() if p.requires_grad], "scale": 1.0}]
@@ -265,7 +270,7 @@ def train(
                 group["lr"] = settings.rate(step, state.cooled) * slower * group["scale"]
             loss = _step(
                 state, source, labels, own[step], others[step], settings, step, class_weights,
-                report,
+                offset, report,
             )  # fmt: skip
             state.losses.append(loss)
             if not _diverged(state.losses, classes):
@@ -349,6 +354,7 @@ def _step(
     settings: Settings,
     step: int,
     class_weights: Any,
+    offset: Any,
     report: Report,
 ) -> float:
     """Take one step; return the supervised loss, NaN where loss or gradient are no numbers."""
@@ -360,7 +366,8 @@ def _step(
     batch = source.labelled(own)
     with _precision(settings, labels.device):
         logits = network(batch)
-    supervised = torch.nn.functional.cross_entropy(logits.float(), chosen, weight=class_weights)
+    judged = logits.float() if offset is None else logits.float() + offset
+    supervised = torch.nn.functional.cross_entropy(judged, chosen, weight=class_weights)
     loss = supervised
     report.examples += len(own)
     if weighting is not None and len(others) and settings.weight > 0.0:
