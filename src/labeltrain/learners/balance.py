@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from labeltrain.errors import BadInput
+from labeltrain.learners.base import Training
+from labeltrain.learners.checks import check_choice, check_not_negative
 
 
 def wanted_share(alignment: str, counts: np.ndarray) -> np.ndarray | None:
@@ -27,40 +31,102 @@ def class_weights(how: str, counts: np.ndarray, device: str) -> Any:
     return torch.from_numpy(weights.astype(np.float32)).to(device)
 
 
-def log_shares(strength: float, counts: np.ndarray, total: int | None = None) -> np.ndarray:
-    """Return what logit adjustment adds to logits in the loss, or takes from them afterwards.
+@dataclass(frozen=True)
+class Adjustment:
+    """Logit adjustment: the log of the share of each class is taken from its logit.
 
-    Parameters
+    Attributes
     ----------
     strength : float
-        The factor tau; 1 is what balanced accuracy asks for.
-    counts : ndarray of int64, shape (C,)
-        Labels of each class, none of them 0.
-    total : int, optional
-        Labelled items, where an item may have several labels: the result is then the log of the
-        odds of each.
+        The factor tau: 1 is what balanced accuracy asks for, 0 no adjustment.
+    prior : {"pool", "labels"}
+        Whose shares.
 
-    Returns
-    -------
-    ndarray of float64, shape (C,)
+    Notes
+    -----
+    A model of labels that were chosen by looking at the items is a model of the pool, where one
+    item in a thousand may be positive, although half of the labels are: choosing by x does not
+    change p(y | x). So it is the shares of the pool that count, and they are estimated by the mean
+    prediction, as in the class mass normalisation of Zhu, Ghahramani and Lafferty (ICML 2003). Of
+    labels that were drawn at random the shares are about the same.
 
     References
     ----------
     Menon et al.: Long-tail learning via logit adjustment, ICLR 2021.
     """
-    others = counts.sum() if total is None else total - counts
-    return np.asarray(strength * np.log(counts / others))
+
+    strength: float = 0.0
+    prior: str = "pool"
+
+    @classmethod
+    def checked(
+        cls, owner: str, logit_adjustment: Any, prior: Any, class_weight: str
+    ) -> Adjustment:
+        """Return the options of a learner as one thing.
+
+        Raises
+        ------
+        BadInput
+            Values that are none, or classes that are made equal twice.
+        """
+        check_choice(owner, ("none", "balanced"), class_weight=class_weight)
+        check_not_negative(owner, logit_adjustment=logit_adjustment)
+        check_choice(owner, ("pool", "labels"), prior=prior)
+        if class_weight != "none" and logit_adjustment:
+            raise BadInput(
+                f"{owner}: class_weight={class_weight} and logit_adjustment={logit_adjustment}",
+                "use one of them: either makes classes equal",
+            )
+        return cls(float(logit_adjustment), prior)
+
+    def in_loss(self, training: Training, seen: np.ndarray) -> np.ndarray:
+        """Return what is added to the logits in the loss, float64, of the classes `seen`."""
+        if not self.strength or self.prior != "labels":
+            return np.zeros(len(seen))
+        return self._logs(training, _of_labels(training)[seen], len(training.labels))
+
+    def afterwards(
+        self,
+        training: Training,
+        seen: np.ndarray,
+        predict: Callable[[np.ndarray], np.ndarray],
+        *,
+        fitted: bool = False,
+        most: int | None = None,
+    ) -> np.ndarray:
+        """Return what is taken from the bias of a trained model, float64, of the classes `seen`.
+
+        Parameters
+        ----------
+        training : Training
+        seen : ndarray of int64
+        predict : callable
+            From positions of items to the model's probabilities (k, C), not adjusted.
+        fitted : bool
+            True: also for ``prior="labels"``, where the loss had no adjustment.
+        most : int, optional
+            Items predicted at most, evenly spaced over the pool.
+        """
+        if not self.strength or (self.prior == "labels" and not fitted):
+            return np.zeros(len(seen))
+        counts, total = _of_labels(training), len(training.labels)
+        free = training.unlabelled
+        if self.prior == "pool" and len(free):
+            step = 1 if most is None else -(-len(free) // most)
+            chosen = free[::step]
+            counts = counts + predict(chosen).sum(axis=0) * (len(free) / len(chosen))
+            total += len(free)
+        return self._logs(training, counts[seen], total)
+
+    def _logs(self, training: Training, counts: np.ndarray, total: int) -> np.ndarray:
+        if training.kind == "multilabel":  # the odds of each
+            counts = np.clip(counts, 0.5, total - 0.5)
+            return np.asarray(self.strength * np.log(counts / (total - counts)))
+        return np.asarray(self.strength * np.log(counts / counts.sum()))
 
 
-def refuse_both(owner: str, class_weight: str, logit_adjustment: float) -> None:
-    """Raise where classes are made equal twice.
-
-    Raises
-    ------
-    BadInput
-    """
-    if class_weight != "none" and logit_adjustment:
-        raise BadInput(
-            f"{owner}: class_weight={class_weight} and logit_adjustment={logit_adjustment}",
-            "use one of them: either makes classes equal",
-        )
+def _of_labels(training: Training) -> np.ndarray:
+    """Return how many labels each class has, float64 (C,)."""
+    if training.kind == "multilabel":
+        return training.labels.sum(axis=0, dtype=np.float64)
+    return np.bincount(training.labels, minlength=training.classes).astype(np.float64)

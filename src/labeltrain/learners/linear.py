@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import astuple
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from labeltrain.errors import BadInput
 from labeltrain.kernels.row_space import row_space
-from labeltrain.learners.balance import log_shares, refuse_both
+from labeltrain.learners.balance import Adjustment
 from labeltrain.learners.base import Cost, Learner, Model, PriorModel, Training, with_unseen
-from labeltrain.learners.checks import check_not_negative
 from labeltrain.learners.quiet_fit import quiet_fit
 from labeltrain.needs import Need
 
@@ -112,9 +112,12 @@ class Linear(Learner):
     class_weight : {"none", "balanced"}
         "balanced" weights each label by m / (classes seen * labels of its class).
     logit_adjustment : float
-        Another remedy for rare classes: so many times the log of the share of each class among the
-        labels (multilabel: of its odds) is taken from its logit. 1 aims at balanced accuracy. As
-        the bias is not penalised, a model trained with adjusted logits is the same.
+        Another remedy for rare classes: so many times the log of the share of each class
+        (multilabel: of its odds) is taken from its logit. 1 aims at balanced accuracy. As the bias
+        is not penalised, a model trained with adjusted logits is the same.
+    prior : {"pool", "labels"}
+        Whose shares: those that the model predicts for the pool, or those of the labels, which
+        say nothing about the pool once labels are chosen actively.
     committee : int
         Members fitted beside the model, for strategies that ask a committee (BALD and its kin):
         each weights every label by a draw from the exponential distribution (Rubin's Bayesian
@@ -148,6 +151,7 @@ class Linear(Learner):
         class_weight: Literal["none", "balanced"] = "none",
         committee: int = 0,
         logit_adjustment: float = 0.0,
+        prior: Literal["pool", "labels"] = "pool",
     ) -> None:
         if strength != "auto" and not _positive(strength):
             raise BadInput(f"strength={strength!r} is not a positive number", "or use 'auto'")
@@ -155,8 +159,7 @@ class Linear(Learner):
             raise BadInput(f"scale={scale!r} is not a positive number", "give a number above 0")
         if class_weight not in ("none", "balanced"):
             raise BadInput(f"class_weight={class_weight!r} is unknown", "use none or balanced")
-        check_not_negative(self.name, logit_adjustment=logit_adjustment)
-        refuse_both(self.name, class_weight, logit_adjustment)
+        self.adjustment = Adjustment.checked(self.name, logit_adjustment, prior, class_weight)
         self.strength = strength
         self.scale = scale
         if isinstance(committee, bool) or not isinstance(committee, int) or committee < 0:
@@ -164,7 +167,6 @@ class Linear(Learner):
         if committee == 1:
             raise BadInput("a committee of 1 cannot disagree", "give at least 2 members")
         self.class_weight = class_weight
-        self.logit_adjustment = float(logit_adjustment)
         self.committee = committee
         if committee:
             self.gives = type(self).gives | {Need.COMMITTEE}  # type: ignore[misc]
@@ -174,7 +176,7 @@ class Linear(Learner):
         if Need.COMMITTEE not in needs or self.committee:
             return self
         return Linear(
-            self.strength, self.scale, self.class_weight, COMMITTEE, self.logit_adjustment
+            self.strength, self.scale, self.class_weight, COMMITTEE, *astuple(self.adjustment)
         )
 
     def fit(
@@ -236,10 +238,6 @@ class Linear(Learner):
     ) -> LinearModel:
         present = np.flatnonzero(seen)
         taken = np.zeros(training.classes)
-        if self.logit_adjustment:
-            counts = np.bincount(training.labels, minlength=training.classes)
-            taken[present] = log_shares(self.logit_adjustment, counts[present])
-            facts["taken"] = taken.tolist()
         solver = self._solver(facts)
         basis = None
         if REDUCE_FROM * len(features) < features.shape[1]:
@@ -267,6 +265,11 @@ class Linear(Learner):
             return weights, bias - taken
 
         weights, bias = whole()
+        if self.adjustment.strength:
+            plain = LinearModel(weights, bias, seen, facts)
+            taken[present] = self._taken(training, present, plain)
+            facts["taken"] = taken.tolist()
+            weights, bias = whole()
         members = None
         if self.committee:
             coefficients, intercept = solver.coef_.copy(), solver.intercept_.copy()
@@ -306,10 +309,22 @@ class Linear(Learner):
             for draw, (weights, bias) in zip(draws, found, strict=True):
                 facts["iterations"] += quiet_fit(solver, features, on, draw)
                 weights[c], bias[c] = solver.coef_[0] / facts["spread"], solver.intercept_[0]
-                if self.logit_adjustment:
-                    bias[c] -= log_shares(self.logit_adjustment, on.sum(), len(on))
         weights, bias = found[0]
+        if self.adjustment.strength:
+            present = np.flatnonzero(seen)
+            plain = LinearModel(weights, bias, seen, facts)
+            taken = self._taken(training, present, plain)
+            for _, each in found:
+                each[present] -= taken
         return LinearModel(weights, bias, seen, facts, _members(found[1:]))
+
+    def _taken(self, training: Training, present: np.ndarray, plain: LinearModel) -> np.ndarray:
+        """Return what logit adjustment takes from the bias of the classes that have labels."""
+
+        def predict(positions: np.ndarray) -> np.ndarray:
+            return plain.predict_proba(training.features[positions])
+
+        return self.adjustment.afterwards(training, present, predict, fitted=True)
 
 
 def _members(found: list[tuple[np.ndarray, np.ndarray]]) -> Members | None:

@@ -11,10 +11,9 @@ import numpy as np
 from labeltrain.encoders.base import choose_device
 from labeltrain.errors import BadInput, missing_extra
 from labeltrain.kernels.threads import torch_threads
-from labeltrain.learners.balance import log_shares, refuse_both
+from labeltrain.learners.balance import Adjustment
 from labeltrain.learners.base import Cost, Learner, Model, PriorModel, Training
 from labeltrain.learners.checks import (
-    check_choice,
     check_device,
     check_not_negative,
     check_positive,
@@ -88,8 +87,11 @@ class MLP(Learner):
         Weights of labels: "balanced" gives every class the same sum (multilabel: to the items with
         a label as to those without).
     logit_adjustment : float
-        The loss sees logits to which so many times the log of the share of each class among the
-        labels is added (multilabel: of its odds); 1 aims at balanced accuracy.
+        So many times the log of the share of each class (multilabel: of its odds) is taken from its
+        logit; 1 aims at balanced accuracy.
+    prior : {"pool", "labels"}
+        Whose shares: those of the labels, in the loss; or those that the model predicts for the
+        pool, after the training, which a network that is sure of everything hardly notices.
     device : str
         "auto" takes a GPU when there is one.
 
@@ -118,6 +120,7 @@ class MLP(Learner):
         dropout: float = 0.2,
         class_weight: str = "none",
         logit_adjustment: float = 0.0,
+        prior: str = "labels",
         device: str = "auto",
     ) -> None:
         check_whole("mlp", width=width, layers=layers, steps=steps, batch=batch)
@@ -126,9 +129,7 @@ class MLP(Learner):
         check_share("mlp", dropout=dropout)
         if dropout == 1:
             raise BadInput(f"mlp: dropout={dropout!r}", "give a number below 1")
-        check_choice("mlp", ("none", "balanced"), class_weight=class_weight)
-        check_not_negative("mlp", logit_adjustment=logit_adjustment)
-        refuse_both("mlp", class_weight, logit_adjustment)
+        self.adjustment = Adjustment.checked("mlp", logit_adjustment, prior, class_weight)
         check_device("mlp", device)
         self.width = width
         self.layers = layers
@@ -138,7 +139,6 @@ class MLP(Learner):
         self.weight_decay = weight_decay
         self.dropout = dropout
         self.class_weight = class_weight
-        self.logit_adjustment = float(logit_adjustment)
         self.device = device
 
     def fit(
@@ -201,7 +201,14 @@ class MLP(Learner):
         for index, linear in enumerate(linears[:-1]):
             arrays[f"weights{index}"] = linear.weight.detach().cpu().numpy()
             arrays[f"bias{index}"] = linear.bias.detach().cpu().numpy()
-        return MLPModel(arrays, {"kind": training.kind, "layers": self.layers})
+        model = MLPModel(arrays, {"kind": training.kind, "layers": self.layers})
+        seen = np.arange(training.classes)
+        if not multilabel:
+            seen = np.flatnonzero(np.bincount(training.labels, minlength=training.classes))
+        arrays["head_bias"][seen] -= self.adjustment.afterwards(
+            training, seen, lambda positions: model.predict_proba(training.features[positions])
+        )
+        return model
 
     def _loss(self, training: Training, device: str) -> Callable[[Any, Any], Any]:
         """Return what is minimised, of logits and labels."""
@@ -209,8 +216,9 @@ class MLP(Learner):
 
         labels, m = training.labels, len(training.labels)
         if training.kind == "multilabel":
-            counts = np.clip(labels.sum(axis=0, dtype=np.int64), 0.5, m - 0.5)
-            offset = _tensor(log_shares(self.logit_adjustment, counts, m), device)
+            counts = np.clip(labels.sum(axis=0, dtype=np.float64), 0.5, m - 0.5)
+            every = np.arange(training.classes)
+            offset = _tensor(self.adjustment.in_loss(training, every), device)
             on = off = None
             if self.class_weight == "balanced":
                 on, off = _tensor(0.5 * m / counts, device), _tensor(0.5 * m / (m - counts), device)
@@ -223,7 +231,7 @@ class MLP(Learner):
         counts = np.bincount(labels, minlength=training.classes).astype(np.float64)
         seen = np.flatnonzero(counts)
         added = np.zeros(training.classes)
-        added[seen] = log_shares(self.logit_adjustment, counts[seen])
+        added[seen] = self.adjustment.in_loss(training, seen)
         offset, weights = _tensor(added, device), None
         if self.class_weight == "balanced":
             each = np.ones(training.classes)

@@ -12,9 +12,8 @@ import numpy as np
 from labeltrain.data import take
 from labeltrain.errors import BadInput
 from labeltrain.kernels.row_space import row_space_of
-from labeltrain.learners.balance import log_shares, refuse_both
+from labeltrain.learners.balance import Adjustment
 from labeltrain.learners.base import Cost, Learner, Model, PriorModel, Training, with_unseen
-from labeltrain.learners.checks import check_choice, check_not_negative
 from labeltrain.learners.quiet_fit import quiet_fit
 from labeltrain.needs import Need
 
@@ -124,7 +123,7 @@ class Tfidf(Learner):
         scikit-learn's ``C``.
     rarest : int
         A word must be in so many texts of the pool.
-    class_weight, logit_adjustment
+    class_weight, logit_adjustment, prior
         For rare classes, as of :class:`~labeltrain.learners.linear.Linear`.
 
     Examples
@@ -155,16 +154,14 @@ class Tfidf(Learner):
         rarest: int = 2,
         class_weight: str = "none",
         logit_adjustment: float = 0.0,
+        prior: str = "pool",
     ) -> None:
         if not isinstance(strength, int | float) or not 0.0 < strength < float("inf"):
             raise BadInput(f"strength={strength!r} is not a positive number", "such as 3000")
         if isinstance(rarest, bool) or not isinstance(rarest, int) or rarest < 1:
             raise BadInput(f"rarest={rarest!r} is no number of texts", "such as 2")
-        check_choice(self.name, ("none", "balanced"), class_weight=class_weight)
-        check_not_negative(self.name, logit_adjustment=logit_adjustment)
-        refuse_both(self.name, class_weight, logit_adjustment)
+        self.adjustment = Adjustment.checked(self.name, logit_adjustment, prior, class_weight)
         self.class_weight = class_weight
-        self.logit_adjustment = float(logit_adjustment)
         self.strength = float(strength)
         self.rarest = rarest
         self._pool: _Pool | None = None
@@ -184,8 +181,7 @@ class Tfidf(Learner):
         started = time.perf_counter()
         if training.items is None:
             raise BadInput("the learner 'tfidf' reads texts, and there are none", "give texts")
-        counts = np.bincount(training.labels, minlength=training.classes)
-        seen = counts > 0
+        seen = np.bincount(training.labels, minlength=training.classes) > 0
         if seen.sum() < 2:
             return PriorModel(training.prior(), training.features.shape[1])
         pool, prepared = self._pool_of(training)
@@ -205,12 +201,16 @@ class Tfidf(Learner):
             weights[second], bias[second] = fitted.coef_[0], fitted.intercept_[0]
         else:
             weights[fitted.classes_], bias[fitted.classes_] = fitted.coef_, fitted.intercept_
-        bias[seen] -= log_shares(self.logit_adjustment, counts[seen])
         model = TfidfModel(
             {"idf": pool.idf, "weights": weights, "bias": bias, "seen": seen},
             {"terms": pool.terms, "labels": len(training.labels), "iterations": iterations},
             pool.vectors,
         )
+        if self.adjustment.strength:
+            everything = model.predict_proba(training.items)
+            bias[seen] -= self.adjustment.afterwards(
+                training, np.flatnonzero(seen), everything.__getitem__, fitted=True
+            )
         spent = time.perf_counter() - started
         model.cost = Cost(len(training.labels) * iterations, spent, prepared)
         return model

@@ -51,7 +51,7 @@ class FineTune(NetworkLearner):
         Decay of the average of the weights that predicts; 0: the last weights.
     alignment : {"auto", "none", "uniform", "labels"}
     class_weight : {"none", "balanced"}
-    logit_adjustment : float
+    logit_adjustment, prior
         As of the semi-supervised learners on features.
     copies, sample : int
         For ``adapt=last`` with a method: strong views kept of an item; unlabelled items at most.
@@ -113,6 +113,7 @@ class FineTune(NetworkLearner):
         alignment: str = "auto",
         class_weight: str = "none",
         logit_adjustment: float = 0.0,
+        prior: str = "labels",
         copies: int = 2,
         sample: int = 4096,
         dtype: str = "auto",
@@ -131,7 +132,8 @@ class FineTune(NetworkLearner):
             Options(
                 self.name, adapt, layers, rank, head, method, own, steps, batch, ratio,
                 learning_rate, head_rate, weight_decay, warmup, stop, weight, average, alignment,
-                class_weight, logit_adjustment, copies, sample, dtype, dropout, memory, device,
+                class_weight, logit_adjustment, prior, copies, sample, dtype, dropout, memory,
+                device,
             )
         )  # fmt: skip
         self._model_name, self._max_length, self._size = model, max_length, size

@@ -37,6 +37,7 @@ from labeltrain.needs import Need
 from labeltrain.rng import stream
 
 MOMENTS = 512  # unlabelled items from which mean and deviation of the vectors come, beside labelled
+PREDICTED = 2000  # items whose predictions say how frequent classes are in the pool
 WATCHED = 256  # items whose predictions tell when a training is stable
 
 
@@ -119,15 +120,21 @@ class NetworkLearner(Learner):
                 self._settings(counts[seen], torch, device),
                 rng,
                 class_weights=options.class_weights(counts[seen], device),
-                offset=options.offset(counts[seen], torch),
+                offset=torch.from_numpy(options.adjustment.in_loss(training, np.flatnonzero(seen))),
                 groups=self._groups(network),
                 guess=self._guess(training, shelf, states),
                 checkpoint=checkpoint,
             )
-        if checkpoint is not None:
-            checkpoint.delete()
         arrays = {PREFIX + k: v for k, v in trained_arrays(best.trained, changed).items()}
         model = self._model(training, shelf, best.eval(), arrays, seen, report)
+        arrays["head_bias"][seen] -= options.adjustment.afterwards(
+            training,
+            np.flatnonzero(seen),
+            lambda positions: model.predict_proba(take(training.items, positions)),
+            most=PREDICTED,
+        )
+        if checkpoint is not None:
+            checkpoint.delete()
         return model, examples + report.examples, report.before, prepared
 
     # -- before the training -------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from labeltrain.errors import BadInput, refuse_unknown_parameters, unknown_name
-from labeltrain.learners.balance import class_weights, log_shares, refuse_both, wanted_share
+from labeltrain.learners.balance import Adjustment, class_weights, wanted_share
 from labeltrain.learners.checks import (
     check_choice,
     check_device,
@@ -57,7 +57,7 @@ class Options:
         Share of activations that a pretrained model drops in training; None: its own.
     average : float
         Decay of the average of the weights that predicts; 0: the last weights.
-    alignment, class_weight, logit_adjustment
+    alignment, class_weight, logit_adjustment, prior
         As of the semi-supervised learners on features.
     copies, sample : int
         For "last" with a method: strong views kept of an item, and unlabelled items at most.
@@ -91,6 +91,7 @@ class Options:
     alignment: str = "auto"
     class_weight: str = "none"
     logit_adjustment: float = 0.0
+    prior: str = "labels"
     copies: int = 2
     sample: int = 4096
     dtype: str = "auto"
@@ -105,9 +106,7 @@ class Options:
         check_choice(owner, ("probe", "names", "zeros"), head=self.head)
         check_choice(owner, ("steps", "stable"), stop=self.stop)
         check_choice(owner, ("auto", "none", "uniform", "labels"), alignment=self.alignment)
-        check_choice(owner, ("none", "balanced"), class_weight=self.class_weight)
-        check_not_negative(owner, logit_adjustment=self.logit_adjustment)
-        refuse_both(owner, self.class_weight, self.logit_adjustment)
+        Adjustment.checked(owner, self.logit_adjustment, self.prior, self.class_weight)
         check_choice(owner, ("auto", "float32", "bfloat16"), dtype=self.dtype)
         check_whole(owner, layers=self.layers, rank=self.rank, steps=self.steps, batch=self.batch,
                     ratio=self.ratio, copies=self.copies, sample=self.sample)  # fmt: skip
@@ -180,9 +179,10 @@ class Options:
         """Return the weight of each class in the supervised loss; None: 1."""
         return class_weights(self.class_weight, counts, device)
 
-    def offset(self, counts: np.ndarray, torch: Any) -> Any:
-        """Return what is added to the logits of each class in the supervised loss."""
-        return torch.from_numpy(log_shares(self.logit_adjustment, counts))
+    @property
+    def adjustment(self) -> Adjustment:
+        """What is done to the logits for rare classes."""
+        return Adjustment(float(self.logit_adjustment), self.prior)
 
     def mixed(self, torch: Any, device: str) -> bool:
         """Tell whether passes run in bfloat16."""

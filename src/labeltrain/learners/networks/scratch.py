@@ -25,7 +25,7 @@ class SmallCNN(NetworkLearner):
         Side of the square that images are scaled to.
     method, method_options, steps, batch, ratio, learning_rate, weight_decay, weight, average
         As of :class:`~labeltrain.learners.networks.finetune.FineTune`.
-    alignment, class_weight, logit_adjustment, stop, dtype, device
+    alignment, class_weight, logit_adjustment, prior, stop, dtype, device
         Likewise.
 
     Notes
@@ -56,6 +56,7 @@ class SmallCNN(NetworkLearner):
         alignment: str = "auto",
         class_weight: str = "none",
         logit_adjustment: float = 0.0,
+        prior: str = "labels",
         stop: str = "steps",
         dtype: str = "auto",
         device: str = "auto",
@@ -80,6 +81,7 @@ class SmallCNN(NetworkLearner):
                 alignment=alignment,
                 class_weight=class_weight,
                 logit_adjustment=logit_adjustment,
+                prior=prior,
                 stop=stop,
                 dtype=dtype,
                 device=device,
@@ -107,7 +109,7 @@ class SmallTransformer(NetworkLearner):
         Words read of a text.
     method, method_options, steps, batch, ratio, learning_rate, weight_decay, weight, average
         As of :class:`~labeltrain.learners.networks.finetune.FineTune`.
-    alignment, class_weight, logit_adjustment, stop, dtype, device
+    alignment, class_weight, logit_adjustment, prior, stop, dtype, device
         Likewise.
 
     Notes
@@ -138,6 +140,7 @@ class SmallTransformer(NetworkLearner):
         alignment: str = "auto",
         class_weight: str = "none",
         logit_adjustment: float = 0.0,
+        prior: str = "labels",
         stop: str = "steps",
         dtype: str = "auto",
         device: str = "auto",
@@ -163,6 +166,7 @@ class SmallTransformer(NetworkLearner):
                 alignment=alignment,
                 class_weight=class_weight,
                 logit_adjustment=logit_adjustment,
+                prior=prior,
                 stop=stop,
                 dtype=dtype,
                 device=device,

@@ -13,7 +13,7 @@ import numpy as np
 from labeltrain.encoders.base import choose_device
 from labeltrain.errors import BadInput, missing_extra
 from labeltrain.kernels.threads import torch_threads
-from labeltrain.learners.balance import class_weights, log_shares, refuse_both, wanted_share
+from labeltrain.learners.balance import Adjustment, class_weights, wanted_share
 from labeltrain.learners.base import Cost, Learner, Model, PriorModel, Training, with_unseen
 from labeltrain.learners.checks import (
     check_choice,
@@ -74,8 +74,11 @@ class SemiLearner(Learner):
     class_weight : {"none", "balanced"}
         Weights of labels: "balanced" gives every class the same sum.
     logit_adjustment : float
-        The loss of labels sees logits to which so many times the log of the share of each class
-        among the labels is added; 1 aims at balanced accuracy.
+        So many times the log of the share of each class is taken from its logit; 1 aims at balanced
+        accuracy.
+    prior : {"pool", "labels"}
+        Whose shares: those of the labels, in the loss; or those that the model predicts for the
+        pool, after the training, which a network that is sure of everything hardly notices.
     device : str
         "auto" takes a GPU when there is one.
 
@@ -112,6 +115,7 @@ class SemiLearner(Learner):
         alignment: str = "auto",
         class_weight: str = "none",
         logit_adjustment: float = 0.0,
+        prior: str = "labels",
         device: str = "auto",
         **method: Any,
     ) -> None:
@@ -127,9 +131,7 @@ class SemiLearner(Learner):
         if mix > 0.5:
             raise BadInput(f"{name}: mix={mix!r}", "give at most 0.5: the item is the larger part")
         check_choice(name, ("auto", "none", "uniform", "labels"), alignment=alignment)
-        check_choice(name, ("none", "balanced"), class_weight=class_weight)
-        check_not_negative(name, logit_adjustment=logit_adjustment)
-        refuse_both(name, class_weight, logit_adjustment)
+        self.adjustment = Adjustment.checked(name, logit_adjustment, prior, class_weight)
         check_device(name, device)
         self.width = width
         self.settings = Settings(
@@ -144,7 +146,6 @@ class SemiLearner(Learner):
         self.strength = Strength(drop, noise, mix)
         self.alignment = self.weighting.alignment if alignment == "auto" else alignment
         self.class_weight = class_weight
-        self.logit_adjustment = float(logit_adjustment)
         self.device = device
         self.method = self.weighting(**method)
 
@@ -190,7 +191,7 @@ class SemiLearner(Learner):
                 replace(self.settings, alignment=wanted_share(self.alignment, counts[seen])),
                 rng,
                 class_weights=class_weights(self.class_weight, counts[seen], device),
-                offset=torch.from_numpy(log_shares(self.logit_adjustment, counts[seen])),
+                offset=torch.from_numpy(self.adjustment.in_loss(training, np.flatnonzero(seen))),
             )
         arrays = _arrays(best, seen, mean, deviation)
         facts = {
@@ -201,7 +202,13 @@ class SemiLearner(Learner):
             "rollbacks": report.rollbacks,
             "stopped": report.stopped,
         }
-        return SemiModel(arrays, facts), report
+        model = SemiModel(arrays, facts)
+        arrays["head_bias"][seen] -= self.adjustment.afterwards(
+            training,
+            np.flatnonzero(seen),
+            lambda positions: model.predict_proba(training.features[positions]),
+        )
+        return model, report
 
 
 @dataclass(frozen=True)
