@@ -42,7 +42,7 @@ def new(
         typer.Option(
             "--set",
             help="A parameter of the learner, key=value: --set steps=200; of the encoder: "
-            "--set encoder.max_length=64.",
+            "--set encoder.max_length=64; of the strategy: --set strategy.rare=spam.",
         ),
     ] = None,
     strategy: Annotated[
@@ -52,6 +52,13 @@ def new(
             "networks."
         ),
     ] = "auto",
+    query: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What is looked for, in words: the texts most similar to it are asked first. May "
+            "be given several times."
+        ),
+    ] = None,
     views: Annotated[
         int,
         typer.Option(
@@ -66,12 +73,18 @@ def new(
 ) -> None:
     """Begin a project."""
     from labeltrain.cli.output import Bar
+    from labeltrain.errors import BadInput
     from labeltrain.projects import Project
     from labeltrain.projects.words import many
     from labeltrain.studies.overrides import overridden
 
     given = overridden({}, set_ or (), {})
     encoder_options = given.pop("encoder", {})
+    strategy_options = given.pop("strategy", {})
+    if not isinstance(strategy_options, dict):
+        raise BadInput(
+            f"--set strategy={strategy_options}", "give --strategy, and --set strategy.KEY=VALUE"
+        )
     options: dict[str, Any] = {
         "text_column": text_column,
         "label_column": label_column,
@@ -98,6 +111,8 @@ def new(
             learner=learner,
             learner_options=given,
             strategy=strategy,
+            strategy_options=strategy_options,
+            query=query or (),
             views=views,
             audit_share=audit,
             seed=seed,

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from labeltrain.projects.project import Project
 
 COLD_START = "clusters"
+QUERIED = "nearest"  # in its place, where a query says what is looked for
 GROUPS = 10  # of a round of a strategy that learns from each answer
 
 
@@ -60,7 +61,7 @@ def choose(
         `of` for a strategy that picks a whole batch at once, or less than `count`.
     """
     state, seed = project.state, project.spec["seed"]
-    chosen = strategies.make(strategy)
+    chosen = project.strategy(strategy)
     if of is not None and (not chosen.sequential or of < count):
         raise BadInput(
             f"of={of} with count={count} and strategy {strategy!r}",
@@ -69,7 +70,8 @@ def choose(
             else "leave it out: only galaxy, direct, tailor and their like learn from each answer",
         )
     learner = project.learner().serving(chosen.needs)
-    refuse_unmet_needs(chosen, learner.name, [Need.EMBEDDINGS, *learner.gives])
+    queried = [Need.TARGETS] if project.spec.get("query") else []
+    refuse_unmet_needs(chosen, learner.name, [Need.EMBEDDINGS, *queried, *learner.gives])
     candidates = free_positions(state, len(project.items.ids))
     turns = audit_turns(state, project.spec["audit_share"], count, len(candidates))
     # An answer that was volunteered counts from now on; the others are asked.
@@ -188,8 +190,10 @@ def _select(
     at = _at_opening(project, now)
     before, known = training_set(project, state=at), training_set(project)
     blind = len(np.unique(before.labels)) < 2  # nothing to be uncertain about yet
+    targets = project.targets()
     if blind and chosen.needs & OF_A_TRAINED_MODEL:
-        chosen = strategies.make(COLD_START)
+        chosen = strategies.make(COLD_START if targets is None else QUERIED)
+    query: dict[str, Any] = {} if targets is None else {Need.TARGETS: targets}
     learner, inputs = project.learner().serving(chosen.needs), project.inputs()
     late, memo = _Late(project, chosen.needs, at), Memo()
     probabilities = cached(lambda: late.predict_proba(inputs))
@@ -218,7 +222,7 @@ def _select(
         round=Round(number, float(whole), float(now.asked)),
         history=state.history(),
         # A prior has no hidden layer: whoever wants one gets the features.
-        sources={Need.EMBEDDINGS: project.features(), **({} if blind else offered)},
+        sources={Need.EMBEDDINGS: project.features(), **query, **({} if blind else offered)},
         memo=memo,
     )
     if chosen.sequential:

@@ -41,6 +41,7 @@ def load_items(workspace: Workspace, spec: Mapping[str, Any]) -> Items:
     return read_items(workspace.arrays_folder, name)
 
 
+TARGETS = "targets"  # the query, encoded
 LEARNED = "encoder/"  # before the names of the arrays that an encoder learned
 
 
@@ -66,7 +67,8 @@ def load_features(
     -------
     arrays : dict of str to ndarray
         ``features``, float32 (n, d); what the encoder learned from the items, if it does; ``weak``
-        and ``strong`` views, float32 (count, n, d), if the project has some.
+        and ``strong`` views, float32 (count, n, d), and ``targets``, float32 (t, d), the query, if
+        the project has some.
     events : list of Event
 
     Raises
@@ -192,6 +194,8 @@ def encode(
         arrays[strength] = np.zeros(shape, dtype=np.float32)  # audit items have none
         arrays[strength][:, own] = found.array
         seconds += found.seconds
+    if spec.get("query"):
+        arrays[TARGETS] = encoder.encode(list(spec["query"])).astype(np.float32)
     name = array_files.save(folder, arrays, {"key": made.key})
     body = {"arrays": name, "key": made.key, "seconds": seconds}
     return arrays, Event("", "encoded", body)

@@ -46,6 +46,8 @@ def found(
     learner: str,
     learner_options: Mapping[str, Any],
     strategy: str,
+    strategy_options: Mapping[str, Any],
+    query: Sequence[str],
     views: int,
     audit_share: float,
     seed: int,
@@ -64,8 +66,14 @@ def found(
         raise BadInput(
             f"views={views!r} is no number of views", "give 0, or 2 for two of each kind"
         )
+    texts = _texts(query)
     if strategy != "auto":
-        _refuse_unmet(strategy, trained_by)
+        _refuse_unmet(strategy, trained_by, strategy_options, texts)
+    elif strategy_options:
+        raise BadInput(
+            f"parameters {', '.join(strategy_options)} of a strategy, and none is named",
+            "name it: --strategy direct",
+        )
     if isinstance(source, Dataset):
         dataset, origin = _checked(source), None
     else:
@@ -89,6 +97,12 @@ def found(
             "texts that come later",
             "use minilm, or hf:NAME",
         )
+    if texts and (dataset.modality != "text" or encoder_made.learns or encoder_made.whole):
+        raise BadInput(
+            f"the query is a text: {dataset.name} with the encoder {name!r} cannot be compared "
+            "with it",
+            "use texts and an encoder such as minilm; or give some items their label in the data",
+        )
     spec: dict[str, Any] = {
         "name": dataset.name,
         "modality": dataset.modality,
@@ -102,6 +116,10 @@ def found(
         "data": origin,
         "data_options": data_options,
     }
+    if strategy_options:
+        spec["strategy_options"] = dict(strategy_options)
+    if texts:
+        spec["query"] = texts
     if views:
         refuse_no_views(dataset)
         spec["views"] = views
@@ -244,8 +262,22 @@ def default_for(items: int, learner: Learner) -> str:
     return "uherding"
 
 
-def _refuse_unmet(strategy: str, learner: Learner) -> None:
-    method = strategies.make(strategy)
-    refuse_unmet_needs(
-        method, learner.name, [Need.EMBEDDINGS, *learner.serving(method.needs).gives]
-    )
+def _refuse_unmet(
+    strategy: str,
+    learner: Learner,
+    options: Mapping[str, Any] | None = None,
+    query: Sequence[str] = (),
+) -> None:
+    method = strategies.make(strategy, options)
+    given = [Need.EMBEDDINGS, *learner.serving(method.needs).gives]
+    refuse_unmet_needs(method, learner.name, given + [Need.TARGETS] * bool(query))
+
+
+def _texts(query: str | Sequence[str]) -> list[str]:
+    """Return the texts of a query: one, or several that take turns."""
+    texts = [query] if isinstance(query, str) else list(query)
+    for text in texts:
+        if not isinstance(text, str) or not text.strip():
+            raise BadInput(f"the query {text!r} is no text", "say what is looked for, in words")
+        writable(text, "query")
+    return texts

@@ -62,6 +62,8 @@ class Project(OpenProject):
         learner: str = "linear",
         learner_options: Mapping[str, Any] | None = None,
         strategy: str = "auto",
+        strategy_options: Mapping[str, Any] | None = None,
+        query: str | Sequence[str] = (),
         views: int = 0,
         audit_share: float = 0.1,
         seed: int = 0,
@@ -83,6 +85,11 @@ class Project(OpenProject):
         encoder, learner : str
         strategy : str
             "auto": `uherding`, or `margin` above 20,000 items and for networks.
+        strategy_options : mapping, optional
+            Its parameters, such as ``{"rare": ["spam"]}`` of `direct`.
+        query : str or sequence of str
+            What is looked for, in words: while fewer than two classes are labelled, the texts most
+            similar to it are asked. Several take turns.
         views : int
             Augmented weak views of each text or image, and as many strong ones, that are encoded
             once, for semi-supervised learners, the project's own or a final one. 0: they make views
@@ -110,6 +117,8 @@ class Project(OpenProject):
                 learner=learner,
                 learner_options=learner_options or {},
                 strategy=strategy,
+                strategy_options=strategy_options or {},
+                query=[query] if isinstance(query, str) else list(query),
                 views=views,
                 audit_share=audit_share,
                 seed=seed,

@@ -12,12 +12,13 @@ import numpy as np
 from labeltrain.errors import BadInput, StoreDamaged
 from labeltrain.learners import Learner, Model
 from labeltrain.learners import registry as learners
-from labeltrain.projects.content import LEARNED, load_contents, load_features, load_items
+from labeltrain.projects.content import LEARNED, TARGETS, load_contents, load_features, load_items
 from labeltrain.projects.items import Items
 from labeltrain.projects.state import ProjectState
 from labeltrain.projects.training import THREADS, fit
 from labeltrain.store import Event, Workspace
 from labeltrain.strategies import registry as strategies
+from labeltrain.strategies.base import Strategy
 
 
 class OpenProject:
@@ -101,6 +102,16 @@ class OpenProject:
         """Return the encoded views of the items, float32 (count, n, d); None if it has none."""
         return self._arrays().get(strength)
 
+    def targets(self) -> np.ndarray | None:
+        """Return the encoded query, float32 (t, d); None if the project has none."""
+        return self._arrays().get(TARGETS)
+
+    def strategy(self, name: str | None = None) -> Strategy:
+        """Return the project's strategy; or another one, with its parameters left alone."""
+        if name in (None, self.spec["strategy"]):
+            return strategies.make(self.spec["strategy"], self.spec.get("strategy_options"))
+        return strategies.make(str(name))
+
     def _arrays(self) -> dict[str, np.ndarray]:
         if self._encoded is None:
             if self.state.encoded is None:
@@ -144,7 +155,7 @@ class OpenProject:
         """Return the project's learner, giving what the project's strategy needs."""
         if self._learner is None:
             learner = learners.make(self.spec["learner"], self.spec["learner_options"])
-            self._learner = learner.serving(strategies.make(self.spec["strategy"]).needs)
+            self._learner = learner.serving(self.strategy().needs)
         return self._learner
 
     def fitted(self) -> Model:

@@ -1,0 +1,125 @@
+"""The script that reads the study of class imbalance."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = [sys.executable, ROOT / "benchmarks" / "imbalance.py"]
+SHORT = [10, 20, 30, 40]
+LONG = [10, 200, 400]
+
+
+@pytest.fixture(autouse=True)
+def _scripts_are_importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+
+
+def a_line(name: str, strategy: str, seed: int, labels: list[int], slope: float) -> Any:
+    from benchmarks.imbalance import Line
+
+    scores = [0.5 + 0.001 * slope * m + 0.001 * seed for m in labels]
+    return Line(name, strategy, seed, labels, scores, scores, [m // 10 for m in labels])
+
+
+def a_study(seeds: int = 6) -> list[Any]:
+    """Margin needs a half, direct a tenth of what random needs; entropy never gets there."""
+    made = []
+    for seed in range(seeds):
+        made.append(a_line("News", "random", seed, SHORT, 0.1))
+        made.append(a_line("News", "margin", seed, SHORT, 0.2))
+        made.append(a_line("News", "direct", seed, SHORT, 1.0))
+        made.append(a_line("News", "entropy", seed, SHORT, 0.01))
+        made.append(a_line("News, long", "random", seed, LONG, 0.1))
+    return made
+
+
+def test_labels_are_compared_at_the_end_of_the_long_curve_of_random() -> None:
+    from benchmarks.imbalance import numbers, tables_of
+
+    rows = numbers("News", tables_of(a_study()))
+    assert numbers("News, long", tables_of(a_study())) == []
+    found = {(row["strategy"], row["kind"], row.get("share")): row for row in rows}
+    whole = found["direct", "random", 1.0]
+    assert (whole["at"], whole["labels"], whole["target"]) == (400, pytest.approx(40), 0.5425)
+    assert whole["value"] == pytest.approx(10.0)
+    assert whole["low"] <= 10.0 <= whole["high"]
+    assert found["direct", "random", 0.25]["value"] == pytest.approx(10.0)
+    margin = found["margin", "random", 1.0]
+    assert margin["censored"] == ["mine"]
+    assert margin["value"] == pytest.approx(10.0)  # at most: 400 by the 40 it was given
+    assert found["margin", "random", 0.25]["censored"] == ["mine"]
+    assert (
+        found["direct", "margin", None]["value"] == pytest.approx(5.0, rel=0.05)
+        or (found["direct", "margin", None]["floor"])
+    )
+    area = found["direct", "area", None]
+    assert area["against"]["margin"][0] == pytest.approx(0.001 * 0.8 * 25)
+    assert area["end"] == pytest.approx(0.5425)
+    assert found["direct", "found", None]["value"] == 4.0
+
+
+def test_a_curve_that_is_there_at_once_is_a_bound() -> None:
+    from benchmarks.imbalance import markdown, numbers, tables_of
+
+    lines = [a_line("News", "random", s, SHORT, 0.1) for s in range(5)]
+    lines += [a_line("News", "direct", s, SHORT, 10.0) for s in range(5)]
+    rows = numbers("News", tables_of(lines))
+    (row,) = [r for r in rows if r["strategy"] == "direct" and r.get("share") == 1.0]
+    assert row["floor"]
+    assert row["labels"] == 10
+    assert row["high"] == np.inf
+    assert "at least 4.0 (4.0 to …)" in "\n".join(markdown(rows))
+
+
+def test_few_seeds_have_no_interval() -> None:
+    from benchmarks.imbalance import numbers, tables_of
+
+    rows = numbers("News", tables_of(a_study(seeds=3)))
+    assert all(row["low"] is None for row in rows if row["kind"] == "random")
+    assert all("low" not in row for row in rows if row["kind"] in ("area", "found"))
+
+
+def test_it_reads_a_study_and_the_curves_that_were_kept(tmp_path: Path) -> None:
+    import labeltrain
+
+    common: dict[str, Any] = {
+        "imbalance": {"keep": ["3"], "ratio": 0.05},
+        "learner_options": {"logit_adjustment": 1.0},
+        "oracle": {"noise": 0.1},
+        "seed_set": {"size": 10, "examples": {"3": 1}},
+    }
+    experiments = [
+        {"name": "Digits", "strategies": ["random", "direct"], "batch": 10, "rounds": 3, **common},
+        {"name": "Digits, long", "strategies": "random", "batch": 50, "rounds": 4, **common},
+    ]
+    labeltrain.run(
+        dataset="digits", seeds=5, metric="balanced_accuracy", experiments=experiments,
+        workspace=tmp_path / "w",
+    )  # fmt: skip
+    kept, picture = tmp_path / "curves.jsonl", tmp_path / "curves.png"
+    done = subprocess.run(
+        [*SCRIPT, tmp_path / "w", "--curves", kept], capture_output=True, text=True, check=True
+    )
+    rows = [json.loads(text) for text in done.stdout.splitlines()]
+    assert {row["kind"] for row in rows} == {"area", "found", "random"}
+    assert {row["at"] for row in rows if row["kind"] == "random"} == {210, 105, 52.5}
+    again = subprocess.run(
+        [*SCRIPT, kept, "--plot", picture, "--out", tmp_path / "out.jsonl"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert again.stdout == done.stdout
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    table = subprocess.run([*SCRIPT, kept, "--table"], capture_output=True, text=True, check=True)
+    assert "| Labels of rare classes | random | direct |" in table.stdout
+    macro = subprocess.run(
+        [*SCRIPT, kept, "--metric", "macro_f1"], capture_output=True, text=True, check=True
+    )
+    assert macro.stdout != done.stdout
