@@ -41,6 +41,7 @@ _SHIPPED: dict[str, tuple[str, str]] = {
     "prob-cover": ("prob_cover", "ProbCover"),
     "random": ("random", "Random"),
     "seals": ("seals", "Seals"),
+    "second-opinion": ("second_opinion", "SecondOpinion"),
     "similar": ("similar", "Similar"),
     "tailor": ("tailor", "Tailor"),
     "typiclust": ("typiclust", "TypiClust"),
