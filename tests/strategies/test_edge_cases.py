@@ -28,7 +28,9 @@ BAD_ROW = 3
 
 # Beside each strategy as it comes: parameters that lead through other code.
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
-    **{name: (name, {}) for name in registry.names()},
+    **{name: (name, {}) for name in registry.names() if not registry.get(name).asks_again},
+    # It picks labelled items: tests/strategies/test_second_opinion.py.
+    "second-opinion, no share": ("second-opinion", {"share": 0.0}),
     "anchoral, badge": ("anchoral", {"base": "badge", "neighbours": 3, "anchors": 2}),
     "bait, swap": ("bait", {"search": "swap"}),
     "bait, few directions": ("bait", {"width": 6, "rank": 1}),
@@ -439,6 +441,7 @@ CASES: dict[str, Case] = {
                 "direct",
                 "galaxy",
                 "most-likely-positive",
+                "second-opinion",
                 "similar",
                 "tailor",
                 "uherding",

@@ -107,6 +107,20 @@ def test_bad_options() -> None:
             make("second-opinion", options)
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("seals", {"base": "second-opinion"}), ("anchoral", {"base": "second-opinion"}),
+        ("tailor", {"arms": ["margin", "second-opinion"]}),
+    ],
+)  # fmt: skip
+def test_it_wraps_and_is_not_wrapped(name: str, options: dict[str, Any]) -> None:
+    with pytest.raises(BadInput, match="labelled items again") as caught:
+        make(name, options)
+    assert "the other way round" in str(caught.value.remedy)
+    assert make("second-opinion", {"base": name}).base == name
+
+
 def run(strategy: str, seed: int, **options: Any) -> tuple[float, int, int]:
     """Return the share of labels in force that are right, labels spent, and items labelled."""
     X, y = blobs(400, d=8, classes=2, seed=seed, spread=1.5)

@@ -537,7 +537,8 @@ def test_tailor_over_galaxy_badge_and_margin_with_skipped_and_pending_items() ->
     open_ = [p for p in view.candidates.tolist() if p not in (5, 6)]
     view = view.after((*view.history, *skipped), np.array(open_))
     view.round = Round(2, 30)
-    found = Tailor().select(view, 30, np.random.default_rng(0))
+    arms = ["galaxy", "badge", "margin"]
+    found = Tailor(arms).select(view, 30, np.random.default_rng(0))
     assert len(set(found.positions.tolist())) == 30
     assert set(found.positions.tolist()) <= set(open_)
     used = {note["arm"] for note in found.notes or ()}

@@ -17,7 +17,8 @@ from labeltrain.testing import StrategyContract, pool_view
 INSIDE = [
     name
     for name in registry.names()
-    if name not in ("seals", "anchoral") and registry.get(name).__module__.startswith("labeltrain.")
+    if name not in ("seals", "anchoral", "second-opinion")
+    and registry.get(name).__module__.startswith("labeltrain.")
 ]
 
 

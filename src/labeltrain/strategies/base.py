@@ -95,6 +95,7 @@ class Strategy(ABC):
     kinds: ClassVar[frozenset[str]] = frozenset({"multiclass", "multilabel"})
     deterministic: ClassVar[bool] = False  # True: rng is not used, permuting rows permutes picks
     nested: ClassVar[bool] = False  # True: k picks, then k2 with those pending, are k + k2 picks
+    asks_again: ClassVar[bool] = False  # True: picks may be labelled items, and then say so
     version: ClassVar[int] = 1  # raise it when the same view would give other picks
     summary: ClassVar[str] = ""
 

@@ -26,6 +26,11 @@ class PoolReducer(Strategy):
 
         if issubclass(get(base), PoolReducer):
             raise BadInput(f"base={base!r} is itself a pool reducer", "name the strategy it wraps")
+        if get(base).asks_again:
+            raise BadInput(
+                f"base={base!r} asks for labelled items again, which are in no reduced pool",
+                f"wrap it the other way round: base={self.name!r} in {base!r}",
+            )
         self.base = base
         self.options = dict(options or {})
         self._base = make(base, self.options)

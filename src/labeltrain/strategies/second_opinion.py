@@ -60,6 +60,7 @@ class SecondOpinion(Strategy):
 
     name: ClassVar[str] = "second-opinion"
     needs: ClassVar[frozenset[Need]] = frozenset({Need.OUT_OF_FOLD})
+    asks_again: ClassVar[bool] = True
     summary: ClassVar[str] = "another strategy, and a share for asking doubtful labels again"
 
     def __init__(
@@ -71,7 +72,7 @@ class SecondOpinion(Strategy):
     ) -> None:
         from labeltrain.strategies.registry import get, make
 
-        if issubclass(get(base), SecondOpinion):
+        if get(base).asks_again:
             raise BadInput(f"base={base!r} asks again itself", "name the strategy it wraps")
         if isinstance(share, bool) or not 0.0 <= share <= 1.0:
             raise BadInput(f"share={share!r} is no share", "give a number from 0 to 1")

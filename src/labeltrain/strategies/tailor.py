@@ -12,7 +12,11 @@ from labeltrain.strategies.base import Past, Picks, Strategy
 from labeltrain.strategies.rare import label_counts
 from labeltrain.strategies.view import PoolView
 
-DEFAULT_ARMS = ("galaxy", "badge", "margin")
+# Chosen on development seeds: docs/strategies.md.
+DEFAULT_ARMS = {
+    "multiclass": ("direct", "galaxy", "cbal"),
+    "multilabel": ("direct", "galaxy", "emal"),
+}
 LEAST = 1e-6  # statistics fade, and a distribution needs something above 0
 
 
@@ -28,9 +32,10 @@ class Tailor(Strategy):
 
     Parameters
     ----------
-    arms : sequence of str or mapping
-        Names of strategies, or mappings with ``name``, ``parameters``, and ``each_class: true`` for
-        one arm a class, of a strategy that takes ``rare``.
+    arms : sequence of str or mapping, optional
+        By default direct, galaxy and cbal (multilabel: emal). Names of strategies, or mappings
+        with ``name``, ``parameters``, and ``each_class: true`` for one arm a class, of a strategy
+        that takes ``rare``.
     reward : {"diversity", "search"}
         "search" (multilabel) counts every label found alike.
     discount : float
@@ -64,12 +69,13 @@ class Tailor(Strategy):
     """
 
     name: ClassVar[str] = "tailor"
+    version: ClassVar[int] = 2
     sequential: ClassVar[bool] = True
     summary: ClassVar[str] = "class imbalance: a bandit over several strategies"
 
     def __init__(
         self,
-        arms: Sequence[str | Mapping[str, Any]] = DEFAULT_ARMS,
+        arms: Sequence[str | Mapping[str, Any]] | None = None,
         reward: Literal["diversity", "search"] = "diversity",
         discount: float = 0.9,
         compat: Literal["", "released"] = "",
@@ -80,20 +86,26 @@ class Tailor(Strategy):
             raise BadInput(f"reward={reward!r} is unknown", "known: diversity, search")
         if not 0.0 <= discount <= 1.0:
             raise BadInput(f"discount={discount!r} is no share", "give a number from 0 to 1")
-        if isinstance(arms, str | Mapping) or not isinstance(arms, Sequence) or not arms:
+        if arms is not None and (
+            isinstance(arms, str | Mapping) or not isinstance(arms, Sequence) or not arms
+        ):
             raise BadInput(f"arms={arms!r}", "give a list of strategies, such as [galaxy, badge]")
-        self.arms = [arm if isinstance(arm, str) else dict(arm) for arm in arms]
+        self.arms = arms and [arm if isinstance(arm, str) else dict(arm) for arm in arms]
         self.reward = reward
         self.discount = discount
         self.compat = compat
-        self._specs = [_Spec.read(arm) for arm in self.arms]
-        made = [spec.made(0) for spec in self._specs]
+        lists = DEFAULT_ARMS if self.arms is None else dict.fromkeys(DEFAULT_ARMS, self.arms)
+        self._specs = {kind: [_Spec.read(arm) for arm in some] for kind, some in lists.items()}
+        each = {kind: [spec.made(0) for spec in some] for kind, some in self._specs.items()}
+        made = [arm for some in each.values() for arm in some]
         own = vars(self)
         own["needs"] = frozenset[Any]().union(*(arm.needs for arm in made))
-        own["kinds"] = frozenset.intersection(*(arm.kinds for arm in made))
+        own["kinds"] = frozenset(
+            kind for kind, some in each.items() if all(kind in arm.kinds for arm in some)
+        )
         if reward == "search":  # in multiclass data every label would be worth the same
             own["kinds"] &= {"multilabel"}
-        labels = [spec.label for spec in self._specs]
+        labels = [spec.label for spec in self._specs["multiclass"]]
         if len(set(labels)) < len(labels):
             raise BadInput(f"two arms have the same name: {labels}", "give each its own label")
         if not self.kinds:
@@ -102,7 +114,7 @@ class Tailor(Strategy):
 
     def select(self, view: PoolView, count: int, rng: np.random.Generator) -> Picks:
         """Return `count` picks, each of the arm whose draw promises most."""
-        arms = [arm for spec in self._specs for arm in spec.arms(len(view.classes))]
+        arms = [arm for spec in self._specs[view.kind] for arm in spec.arms(len(view.classes))]
         number = view.round.number
         now = [past for past in view.history if past.round == number and _is_mine(past.note)]
         # What an arm draws at random is the same however often it is asked in a round.
@@ -203,6 +215,11 @@ class _Spec(NamedTuple):
         strategy = make(self.name, {**self.parameters, **only})
         if isinstance(strategy, Tailor):
             raise BadInput("tailor cannot be an arm of itself", "list its arms instead")
+        if strategy.asks_again:
+            raise BadInput(
+                f"{self.name} asks for labelled items again, and is no arm",
+                f"wrap it the other way round: base='tailor' in {self.name!r}",
+            )
         return strategy
 
     def arms(self, classes: int) -> list[_Arm]:
