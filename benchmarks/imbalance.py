@@ -35,7 +35,7 @@ LONG = ", long"
 SHARES = (1.0, 0.5, 0.25)
 RIVALS = ("margin", "badge", "galaxy")
 SMALL = 0.2  # of the items of the largest class
-METRICS = ("balanced_accuracy", "macro_f1")
+METRICS = ("balanced_accuracy", "macro_f1", "map")  # of several labels only the last two
 
 
 class Line(NamedTuple):
@@ -45,8 +45,7 @@ class Line(NamedTuple):
     strategy: str
     seed: int
     labels: list[int]
-    balanced_accuracy: list[float]
-    macro_f1: list[float]
+    scores: dict[str, list[float]]
     found: list[int]
 
 
@@ -98,7 +97,7 @@ def lines_of(results: Results) -> list[Line]:
             curve.strategy,
             curve.seed,
             np.asarray(curve.labels).tolist(),
-            *(np.round(curve.scores[name], 6).tolist() for name in METRICS),
+            {m: np.round(curve.scores[m], 6).tolist() for m in METRICS if m in curve.scores},
             np.asarray(curve.found)[:, rare[curve.experiment]].sum(axis=1).astype(int).tolist(),
         )
         for curve in results.curves
@@ -123,12 +122,14 @@ def tables_of(lines: Sequence[Line], metric: str = METRICS[0]) -> Tables:
 
     Examples
     --------
-    >>> line = Line("R8", "random", 3, [10, 20], [0.5, 0.75], [0.5, 0.5], [1, 2])
+    >>> line = Line("R8", "random", 3, [10, 20], {"balanced_accuracy": [0.5, 0.75]}, [1, 2])
     >>> tables_of([line])["R8"]["random"].scores
     array([[0.5 , 0.75]])
     """
     groups: dict[tuple[str, str], list[Line]] = {}
     for line in sorted(lines, key=lambda line: line.seed):
+        if metric not in line.scores:
+            continue
         groups.setdefault((line.experiment, line.strategy), []).append(line)
     found: Tables = {}
     for (experiment, strategy), some in groups.items():
@@ -136,7 +137,7 @@ def tables_of(lines: Sequence[Line], metric: str = METRICS[0]) -> Tables:
             raise SystemExit(f"{experiment}, {strategy}: seeds with different numbers of labels")
         found.setdefault(experiment, {})[strategy] = Strategy(
             np.array(some[0].labels),
-            np.array([getattr(line, metric) for line in some]),
+            np.array([line.scores[metric] for line in some]),
             np.array([line.found for line in some]),
             [line.seed for line in some],
         )

@@ -26,7 +26,8 @@ def a_line(name: str, strategy: str, seed: int, labels: list[int], slope: float)
     from benchmarks.imbalance import Line
 
     scores = [0.5 + 0.001 * slope * m + 0.001 * seed for m in labels]
-    return Line(name, strategy, seed, labels, scores, scores, [m // 10 for m in labels])
+    found = [m // 10 for m in labels]
+    return Line(name, strategy, seed, labels, {"balanced_accuracy": scores}, found)
 
 
 def a_study(seeds: int = 6) -> list[Any]:
@@ -46,6 +47,7 @@ def test_labels_are_compared_at_the_end_of_the_long_curve_of_random() -> None:
 
     rows = numbers("News", tables_of(a_study()))
     assert numbers("News, long", tables_of(a_study())) == []
+    assert tables_of(a_study(), "map") == {}
     found = {(row["strategy"], row["kind"], row.get("share")): row for row in rows}
     whole = found["direct", "random", 1.0]
     assert (whole["at"], whole["labels"], whole["target"]) == (400, pytest.approx(40), 0.5425)

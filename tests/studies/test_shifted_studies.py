@@ -11,7 +11,7 @@ from study_tools import SMALL, outcome
 
 import labeltrain
 from labeltrain.data import load, split, thinned
-from labeltrain.errors import BadInput
+from labeltrain.errors import BadInput, MissingNeed
 from labeltrain.store import Workspace
 from labeltrain.studies import read_results, run_study
 from labeltrain.studies.executors import run_inline
@@ -190,6 +190,33 @@ def test_labels_of_which_some_are_kept(tmp_path: Path) -> None:
     )
     assert results.experiments[0].classes == ("Class12", "Class2")
     assert results.curves[0].recall.shape == (2, 2)
+
+
+def test_several_labels_end_to_end() -> None:
+    """Strategies that take such data only are not refused before the data are read."""
+    results = labeltrain.run(
+        dataset="yeast",
+        strategies=["random", "emal", "galaxy", "direct", "tailor", "most-likely-positive"],
+        learner_options={"logit_adjustment": 0.6},
+        metric="map",
+        parallel=4,
+        batch=12,
+        rounds=2,
+        seeds=1,
+    )
+    assert len(results.curves) == 6
+    for curve in results.curves:
+        assert curve.labels.tolist() == [12, 24, 36]
+        assert {"map", "macro_f1"} <= set(curve.scores)
+        assert curve.found is not None
+        assert curve.found[-1].sum() > 36  # more than one label an item
+    waits = {c.strategy: c.groups[-1] for c in results.curves if c.groups is not None}
+    assert (waits["emal"], waits["direct"]) == (3, 1 + 2 * 3)
+
+
+def test_strategies_for_one_class_an_item_are_refused_by_name() -> None:
+    with pytest.raises(MissingNeed, match="'cbal' does not work on multilabel data"):
+        labeltrain.run(dataset="yeast", strategies=["random", "cbal"], rounds=1, seeds=1)
 
 
 def test_an_encoder_that_learns_reads_the_thinned_pool_only() -> None:

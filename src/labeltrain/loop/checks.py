@@ -15,9 +15,11 @@ from labeltrain.strategies.view import PoolView
 
 
 def refuse_unmet_needs(
-    strategy: Strategy, learner: str, given: Iterable[str], kind: str = "multiclass"
+    strategy: Strategy, learner: str, given: Iterable[str], kind: str | None = "multiclass"
 ) -> None:
     """Raise before a run starts when the strategy asks for what cannot be given.
+
+    Where the kind of the data is not known yet, `kind` is None.
 
     Raises
     ------
@@ -40,7 +42,7 @@ def refuse_unmet_needs(
             f"which learner {learner!r} and this pool do not give",
             remedy,
         )
-    if not strategy.works_on(kind):
+    if kind is not None and not strategy.works_on(kind):
         raise MissingNeed(
             f"strategy {strategy.name!r} does not work on {kind} data",
             f"it works on {', '.join(sorted(strategy.kinds))}",

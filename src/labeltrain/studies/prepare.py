@@ -240,6 +240,11 @@ def plan_of(spec: ExperimentSpec, seed: int, given: tuple[int, ...] = ()) -> Pla
     )
 
 
+def _of_pool(spec: ExperimentSpec) -> list[Need]:
+    """Return what the pool of an experiment gives to strategies."""
+    return [Need.EMBEDDINGS, *([Need.TARGETS] if spec.seed_set.query else [])]
+
+
 def _refuse_seed_method(name: str) -> None:
     """Raise unless the strategy can choose before there is a model."""
     blind = {Need.EMBEDDINGS, Need.HIDDEN, Need.TARGETS}
@@ -316,7 +321,7 @@ def refuse_bad_names(study: StudySpec) -> None:
         for one in spec.strategies:
             strategy = strategies.make(one.name, one.parameters)
             gives = learner.serving(strategy.needs).gives
-            refuse_unmet_needs(strategy, spec.learner, [Need.EMBEDDINGS, *gives])
+            refuse_unmet_needs(strategy, spec.learner, [*_of_pool(spec), *gives], None)
         known = [*METRICS, "pool_accuracy"]
         if spec.metric not in known:
             raise unknown_name("metric", spec.metric, known)
@@ -384,7 +389,7 @@ def prepare(spec: ExperimentSpec, progress: Callable[[int, int], None] | None = 
         strategy = strategies.make(one.name, one.parameters)
         learner = learners.make(spec.learner, spec.learner_options)
         gives = learner.serving(strategy.needs).gives
-        refuse_unmet_needs(strategy, spec.learner, [Need.EMBEDDINGS, *gives], dataset.kind)
+        refuse_unmet_needs(strategy, spec.learner, [*_of_pool(spec), *gives], dataset.kind)
     spec.oracle.shares(dataset.classes, dataset.kind)  # refuses classes that are not there
     known = (labels >= 0) if labels.ndim == 1 else (labels >= 0).all(axis=1)
     rows = np.flatnonzero(known)
