@@ -26,7 +26,8 @@ def main() -> None:
     parser.add_argument("--classes", type=int, default=20)
     parser.add_argument("--budget", type=int, default=1000)
     parser.add_argument("--parallel", type=int, default=20)
-    parser.add_argument("--strategies", default="direct,galaxy")
+    parser.add_argument("--strategies", default="direct,galaxy", help="in a part: seals/direct")
+    parser.add_argument("--width", type=int, default=128, help="of the features, for seals/...")
     options = parser.parse_args()
     rng = np.random.default_rng(0)
     n, classes = options.items, options.classes
@@ -40,6 +41,11 @@ def main() -> None:
     wrong = rng.random(n) < 0.1
     truth[wrong] = rng.integers(0, classes, int(wrong.sum()))
     known = rng.choice(n, 2000, replace=False)
+    features = None
+    if "/" in options.strategies:  # items of a class lie together
+        centres = 2.0 * rng.normal(size=(classes, options.width)).astype(np.float32)
+        features = rng.standard_normal((n, options.width), dtype=np.float32)
+        features += probabilities.astype(np.float32) @ centres
     for name in options.strategies.split(","):
         times: list[float] = []
 
@@ -47,11 +53,14 @@ def main() -> None:
             times.append(time.perf_counter())
             return truth[positions]
 
+        reducer, _, base = name.rpartition("/")
+        more = {"embeddings": features, "base": base} if reducer else {}
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         started = time.perf_counter()
+        given = {"probabilities": probabilities, "labelled": known, "labels": truth[known], **more}
         found = labeltrain.select(
-            name, probabilities=probabilities, labelled=known, labels=truth[known],
-            budget=options.budget, classes=classes, ask=ask, parallel=options.parallel,
+            reducer or base, budget=options.budget, classes=classes, ask=ask,
+            parallel=options.parallel, **given,
         )  # fmt: skip
         ended = time.perf_counter()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -11,6 +11,7 @@ import labeltrain
 from labeltrain.errors import BadInput, MissingNeed
 from labeltrain.strategies import Need, Picks, PoolView, Strategy, registry
 from labeltrain.strategies.anchor_al import AnchorAL
+from labeltrain.strategies.base import Memo, Past, Round
 from labeltrain.strategies.seals import Seals
 from labeltrain.testing import StrategyContract, pool_view
 
@@ -76,6 +77,27 @@ def test_seals_leaves_the_neighbours_of_what_is_labelled_or_pending(kind: str, k
         part = Seals(neighbours=k).part(view, 5, np.random.default_rng(0))
         known = [*view.labelled, *view.pending]
         assert part.tolist() == sorted({i for p in known for i in nearest(view, p, k)})
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_seals_in_mid_round_leaves_the_neighbours_of_its_opening(keeps: bool) -> None:
+    """New labels bring theirs; with or without what was kept of the group before."""
+    rng = np.random.default_rng(0)
+    opening = pool_view(n=90, labelled=6, pending=0, seed=3, number=4, budget=9)
+    truth = rng.integers(3, size=90)
+    seals, memo, asked = Seals(base="galaxy", neighbours=5), Memo(), np.empty(0, dtype=np.int64)
+    for _ in range(3):
+        view = PoolView(
+            90, 3, labelled=[*opening.labelled, *asked], labels=[*opening.labels, *truth[asked]],
+            round=Round(4, 9, len(asked)), sources=opening._sources,
+            history=[*opening.history, *(Past(int(p), 4, int(truth[p])) for p in asked)],
+            memo=memo if keeps else None,
+        )  # fmt: skip
+        part = seals.part(view, 3, rng)
+        known = [*opening.labelled, *asked]
+        wanted = {i for p in known for i in nearest(opening, p, 5)} - set(asked.tolist())
+        assert part.tolist() == sorted(wanted)
+        asked = np.concatenate([asked, part[:3]])
 
 
 def slow_anchoral(view: PoolView, anchors: list[int], k: int, size: int) -> list[int]:
