@@ -4,11 +4,12 @@
     python benchmarks/imbalance.py studies/results/imbalance/curves.jsonl [--table]
 
 Reads studies, or the curves of some that were kept with `--curves`. An experiment "NAME, long" is
-random sampling of "NAME", further on and with larger batches. For every experiment and strategy:
+random sampling of "NAME" with larger batches: where the other ends, its curve goes on. For every
+experiment and strategy:
 
-- `random`: labels needed for the score that random sampling has with all labels of its long curve,
-  with half, and with a quarter of them, and how many times fewer that is;
-- `margin`, `badge`, `galaxy`: the same for the score with which these end;
+- `random`: labels needed for three quarters, 90 % and all of the rise of random sampling, and how
+  many times fewer that is;
+- `margin`, `badge`, `galaxy`: the same for all of the rise of these;
 - `area`: the mean score over all rounds, and its difference from that of each other strategy;
 - `found`: labels of the rare classes at the end: of those with less than a fifth of the items of
   the largest one.
@@ -32,9 +33,11 @@ from labeltrain.metrics import Contrast, Results, contrast, t_interval
 from labeltrain.studies import read_results
 
 LONG = ", long"
-SHARES = (1.0, 0.5, 0.25)
+SHARES = (0.75, 0.9, 1.0)  # of the rise
 RIVALS = ("margin", "badge", "galaxy")
 SMALL = 0.2  # of the items of the largest class
+NEEDED = "random's labels"
+DRAWN = ("random", "margin", "badge", "galaxy", "direct", "tailor", "cbal")
 METRICS = ("balanced_accuracy", "macro_f1", "map")  # of several labels only the last two
 
 
@@ -149,7 +152,7 @@ def numbers(name: str, tables: Tables) -> list[dict[str, Any]]:
     if name.endswith(LONG):
         return []
     here = tables[name]
-    reference = tables.get(name + LONG, {}).get("random") or here.get("random")
+    reference = _whole(here.get("random"), tables.get(name + LONG, {}).get("random"))
     rows: list[dict[str, Any]] = []
     for strategy, curve in here.items():
         common = {"experiment": name, "strategy": strategy, "seeds": len(curve.seeds)}
@@ -165,25 +168,45 @@ def numbers(name: str, tables: Tables) -> list[dict[str, Any]]:
     return rows
 
 
+def _whole(short: Strategy | None, long: Strategy | None) -> Strategy | None:
+    """Return the curve of random sampling in small batches, then in large ones."""
+    if short is None or long is None:
+        return short or long
+    common = sorted(set(short.seeds) & set(long.seeds))
+    later = long.labels > short.labels[-1]
+    parts = [(short, np.ones(len(short.labels), dtype=bool)), (long, later)]
+    rows = [
+        [part.scores[part.seeds.index(seed)][chosen] for part, chosen in parts] for seed in common
+    ]
+    found = [
+        [part.found[part.seeds.index(seed)][chosen] for part, chosen in parts] for seed in common
+    ]
+    return Strategy(
+        np.concatenate([part.labels[chosen] for part, chosen in parts]),
+        np.array([np.concatenate(row) for row in rows]),
+        np.array([np.concatenate(row) for row in found]),
+        common,
+    )
+
+
 def _labels(mine: Strategy, other: Strategy, share: float) -> dict[str, Any]:
-    """Return what both need for the score that the other has with a share of its labels."""
+    """Return what both need for a share of the rise of the other."""
     common = sorted(set(mine.seeds) & set(other.seeds))
     curves = {
         "mine": (mine.labels, mine.scores[[mine.seeds.index(s) for s in common]]),
         "other": (other.labels, other.scores[[other.seeds.index(s) for s in common]]),
     }
-    at = share * other.labels[-1]
 
     def targets(means: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         rows = means["other"]
-        wanted = np.array([np.interp(at, other.labels, row) for row in rows])
-        return dict.fromkeys(means, wanted)
+        return dict.fromkeys(means, rows[:, 0] + share * (rows[:, -1] - rows[:, 0]))
 
     found: Contrast = contrast(curves, targets, lambda need: need["other"] / need["mine"])
-    target = float(np.interp(at, other.labels, _monotone(curves["other"][1])))
+    first, *_, last = _monotone(curves["other"][1])
+    target = float(first + share * (last - first))
     floor = found.needs["mine"] == mine.labels[0]
     return {
-        "at": float(at),
+        "at": found.needs["other"],
         "target": target,
         "labels": found.needs["mine"],
         "value": found.value,
@@ -221,21 +244,55 @@ def _area(strategy: str, here: dict[str, Strategy]) -> dict[str, Any]:
 
 
 def markdown(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Return tables: scores, and how many times fewer labels than random, by experiment."""
-    strategies = list(dict.fromkeys(row["strategy"] for row in rows))
-    pages: list[tuple[str, str, Callable[[dict[str, Any]], str]]] = [
-        ("Mean over rounds", "area", lambda row: f"{100 * row['value']:.1f}"),
-        ("At the end", "area", lambda row: f"{100 * row['end']:.1f}"),
-        ("Labels of rare classes", "found", lambda row: f"{row['value']:.0f}"),
-    ]
+    """Return tables, for each group of experiments that have the same strategies."""
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        mine = tuple(r["strategy"] for r in rows if _is(r, row["experiment"], "area"))
+        groups.setdefault(mine, []).append(row)
     text = []
-    for title, kind, cell in pages:
-        text += _page(title, strategies, [row for row in rows if row["kind"] == kind], cell)
-    for share in SHARES:
-        some = [row for row in rows if row["kind"] == "random" and row["share"] == share]
-        title = f"Times fewer labels than random, at {share:.0%} of its labels"
-        text += _page(title, strategies, some, _times)
+    for strategies, some in groups.items():
+        for title, kind, cell in PAGES:
+            chosen = [row for row in some if row["kind"] == kind]
+            text += _page(title, strategies, chosen, cell)
+        for share in SHARES[1:]:
+            chosen = [row for row in some if row["kind"] == "random" and row["share"] == share]
+            chosen = [row for row in chosen if row["strategy"] != "random"]
+            shown = [strategy for strategy in strategies if strategy != "random"]
+            title = f"Times fewer labels than random, for {share:.0%} of its rise"
+            if chosen:
+                columns = [NEEDED, *shown]
+                text += _page(title, columns, [*map(_needed, chosen), *chosen], _times)
+        if set(RIVALS) < set(strategies):
+            chosen = [row for row in some if row["kind"] == "area"]
+            shown = [s for s in strategies if s not in (*RIVALS, "random")]
+            text += _page("Above the best of " + ", ".join(RIVALS), shown, chosen, _above)
     return text
+
+
+def _is(row: dict[str, Any], experiment: str, kind: str) -> bool:
+    return bool(row["experiment"] == experiment and row["kind"] == kind)
+
+
+def _needed(row: dict[str, Any]) -> dict[str, Any]:
+    """Return what random sampling needs, as a column of its own."""
+    return {"experiment": row["experiment"], "strategy": NEEDED, "needed": row["at"]}
+
+
+def _above(row: dict[str, Any]) -> str:
+    """Return the difference of the mean score from that of the rival with the highest one."""
+    gap, low, high = min(
+        (row["against"][rival] for rival in RIVALS if rival in row["against"]),
+        key=lambda found: found[0],
+    )
+    shown = f"{100 * gap:+.1f}"
+    return shown if low is None else f"{shown} ({100 * low:.1f} to {100 * high:.1f})"
+
+
+PAGES: tuple[tuple[str, str, Callable[[dict[str, Any]], str]], ...] = (
+    ("Mean over rounds", "area", lambda row: f"{100 * row['value']:.1f}"),
+    ("At the end", "area", lambda row: f"{100 * row['end']:.1f}"),
+    ("Labels of rare classes", "found", lambda row: f"{row['value']:.0f}"),
+)
 
 
 def _page(
@@ -254,6 +311,8 @@ def _page(
 
 
 def _times(row: dict[str, Any]) -> str:
+    if "needed" in row:
+        return f"{row['needed']:,.0f}"
     if row["censored"]:
         return f"< {row['value']:.1f}"
     least = "at least " if row["floor"] else ""
@@ -264,23 +323,28 @@ def _times(row: dict[str, Any]) -> str:
 
 
 def draw(tables: Tables, path: Path, metric: str) -> None:
-    """Draw the mean curves, an experiment a panel."""
+    """Draw the mean curves, a panel for each experiment in which random sampling goes further.
+
+    Where there is none, all experiments.
+    """
     import matplotlib as mpl
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    names = [name for name in tables if not name.endswith(LONG)]
+    names = [name for name in tables if name + LONG in tables] or list(tables)
     columns = min(4, len(names))
     height = -(-len(names) // columns)
     figure, axes = plt.subplots(
         height, columns, figsize=(4.2 * columns, 3.1 * height), squeeze=False
     )
-    strategies = list(dict.fromkeys(s for name in names for s in tables[name]))
-    colours = {s: plt.get_cmap("tab20")(i % 20) for i, s in enumerate(strategies)}
+    colours = {s: plt.get_cmap("tab10")(i) for i, s in enumerate(DRAWN)}
     for ax, name in zip(axes.flat, names, strict=False):
-        for strategy, curve in tables[name].items():
-            thick = 2.0 if strategy in ("direct", "galaxy", "random") else 1.2
+        for strategy in DRAWN:
+            if strategy not in tables[name]:
+                continue
+            curve = tables[name][strategy]
+            thick = 2.2 if strategy in ("direct", "tailor", "random") else 1.2
             mean = 100 * curve.scores.mean(axis=0)
             ax.plot(curve.labels, mean, color=colours[strategy], label=strategy, linewidth=thick)
         if name + LONG in tables:
@@ -297,9 +361,9 @@ def draw(tables: Tables, path: Path, metric: str) -> None:
     for ax in axes[-1]:
         ax.set_xlabel("labels")
     handles, labels = axes.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="lower center", ncol=min(8, len(labels)), fontsize=9)
-    figure.tight_layout(rect=(0, 0.06, 1, 1))
-    figure.savefig(path, dpi=110)
+    figure.tight_layout(rect=(0, 0.4 / figure.get_figheight(), 1, 1))
+    figure.legend(handles, labels, loc="lower center", ncol=len(labels), fontsize=11)
+    figure.savefig(path, dpi=70)
     plt.close(figure)
 
 
