@@ -80,24 +80,32 @@ def test_seals_leaves_the_neighbours_of_what_is_labelled_or_pending(kind: str, k
 
 
 @pytest.mark.parametrize("keeps", [True, False])
-def test_seals_in_mid_round_leaves_the_neighbours_of_its_opening(keeps: bool) -> None:
-    """New labels bring theirs; with or without what was kept of the group before."""
-    rng = np.random.default_rng(0)
+@pytest.mark.parametrize("wrapper", ["seals", "anchoral"])
+def test_in_mid_round_the_part_is_that_of_its_opening(wrapper: str, keeps: bool) -> None:
+    """Whatever was answered since, and with or without what was kept of the group before."""
+    truth = np.random.default_rng(0).integers(3, size=90)
     opening = pool_view(n=90, labelled=6, pending=0, seed=3, number=4, budget=9)
-    truth = rng.integers(3, size=90)
-    seals, memo, asked = Seals(base="galaxy", neighbours=5), Memo(), np.empty(0, dtype=np.int64)
-    for _ in range(3):
+    reducer = registry.make(wrapper, {"base": "galaxy", "neighbours": 5})
+    memo, past, part = Memo(), [], None
+    for group in range(3):
+        asked = np.array([p.position for p in past], dtype=np.int64)
         view = PoolView(
             90, 3, labelled=[*opening.labelled, *asked], labels=[*opening.labels, *truth[asked]],
             round=Round(4, 9, len(asked)), sources=opening._sources,
-            history=[*opening.history, *(Past(int(p), 4, int(truth[p])) for p in asked)],
-            memo=memo if keeps else None,
+            history=[*opening.history, *past], memo=memo if keeps else None,
         )  # fmt: skip
-        part = seals.part(view, 3, rng)
-        known = [*opening.labelled, *asked]
-        wanted = {i for p in known for i in nearest(opening, p, 5)} - set(asked.tolist())
-        assert part.tolist() == sorted(wanted)
-        asked = np.concatenate([asked, part[:3]])
+        picks = reducer.select(view, 3, np.random.default_rng(group))
+        assert picks.notes is not None
+        seed = picks.notes[0]["part"]
+        if part is None:
+            part = set(reducer.part(opening, 9, np.random.default_rng(seed)).tolist())  # type: ignore[attr-defined]
+            first = seed
+        assert seed == first
+        assert set(picks.positions.tolist()) <= part - set(asked.tolist())
+        past += [
+            Past(int(p), 4, int(truth[p]), note)
+            for p, note in zip(picks.positions, picks.notes, strict=True)
+        ]
 
 
 def slow_anchoral(view: PoolView, anchors: list[int], k: int, size: int) -> list[int]:
@@ -198,10 +206,11 @@ def test_a_sequential_strategy_stays_sequential(wrapper: str, ladder: None) -> N
         wrapper, base="test-ladder", options={"note": "x"}, neighbours=2, budget=12, ask=ask,
         embeddings=view.embeddings, labelled=view.labelled, labels=truth[view.labelled], classes=2,
     )  # fmt: skip
-    # The part grows with every answer: nothing has to be drawn at random.
+    # Once it was all asked, the part grows with every answer: nothing has to be drawn at random.
     assert len(found) == len(asked) == 12
     assert set(found.why) == {"next"}
-    assert all(note == {"note": "x"} for note in found.notes)
+    assert all(note["note"] == "x" for note in found.notes)
+    assert len({note["part"] for note in found.notes}) == 1
     known = view.labelled.tolist()
     for position in found.positions.tolist():
         now = PoolView(40, 2, labelled=known, sources={"embeddings": view.embeddings})

@@ -37,8 +37,7 @@ class Seals(PoolReducer):
     -----
     Exact neighbours: O(m n d) for m labelled items. The paper uses an approximate index and keeps
     the union from round to round; here it is made anew, which gives the same set while neighbours
-    do not change. Inside a round of a strategy that learns from each answer only the neighbours of
-    new items are searched.
+    do not change.
 
     References
     ----------
@@ -75,17 +74,9 @@ class Seals(PoolReducer):
     def part(self, view: PoolView, count: int, rng: np.random.Generator) -> np.ndarray:
         """Return the neighbours of what is labelled or pending."""
         known = np.concatenate([view.labelled, view.pending])
-        # Neighbours are those of the opening of the round: searched once, not for every group.
-        before = view.opened().candidates if self.sequential else view.candidates
-        k = min(self.neighbours, len(before))
-        if len(known) == 0 or k == len(before):
+        k = min(self.neighbours, len(view.candidates))
+        if len(known) == 0 or k == len(view.candidates):
             return view.candidates if len(known) else view.candidates[:0]
-        found = view.memo(f"neighbours {k}", dict[int, np.ndarray])
-        new = np.array([p for p in known.tolist() if p not in found], dtype=np.int64)
-        if len(new):
-            points = view.memo("unit embeddings", lambda: unit_rows(view.embeddings))
-            nearest, _ = nearest_candidates(points, new, before, k, memory=self.memory)
-            found.update(zip(new.tolist(), nearest, strict=True))
-        near = np.zeros(view.n, dtype=bool)
-        near[np.concatenate([found[p] for p in known.tolist()])] = True
-        return np.asarray(view.candidates[near[view.candidates]])
+        points = view.memo("unit embeddings", lambda: unit_rows(view.embeddings))
+        nearest, _ = nearest_candidates(points, known, view.candidates, k, memory=self.memory)
+        return np.unique(nearest)
