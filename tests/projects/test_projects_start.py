@@ -72,9 +72,54 @@ def test_a_query_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
         begun(tmp_path, query=["football", " "])
     with pytest.raises(MissingNeed, match="targets"):
         begun(tmp_path, strategy="nearest")
+    plain, _ = begun(tmp_path / "plain", strategy="margin")
+    with plain:
+        with pytest.raises(BadInput, match="needs to know what is looked for"):
+            plain.next(1, strategy="nearest")
+        with pytest.raises(BadInput, match="leave one out"):
+            plain.next(1, strategy="margin", query="football")
     project, _ = begun(tmp_path, strategy="nearest", query="football")
     with project:
         assert project.next(1)[0]["text"] in GOALS
+
+
+def test_a_query_can_be_made_later_too(tmp_path: Path) -> None:
+    project, truth = begun(tmp_path, strategy="margin")
+    with project:
+        project.tell({i: truth[i] for i in ("t0", "t1", "t2", "t3")})
+        assert {row["text"] for row in project.next(3, query="a football match")} == set(GOALS)
+        assert {pick["strategy"] for pick in project.state.asked.values()} == {"nearest"}
+    features = Dataset("mine", "features", np.eye(4, dtype=np.float32), ("a", "b", "c", "d"))  # type: ignore[arg-type]
+    other = Project.new(tmp_path / "f", features, classes=["x", "y"])
+    with other, pytest.raises(BadInput, match="the query is a text"):
+        other.next(1, query="football")
+
+
+def test_a_rare_class_that_is_none_is_refused_at_the_start(tmp_path: Path) -> None:
+    for strategy, options in (
+        ("direct", {"rare": ["sports"]}),
+        ("seals", {"base": "galaxy", "options": {"rare": "sports"}}),
+        ("second-opinion", {"base": "direct", "options": {"rare": "sports"}}),
+        ("tailor", {"arms": ["margin", {"name": "direct", "parameters": {"rare": "sports"}}]}),
+    ):
+        with pytest.raises(BadInput, match="rare has 'sports'") as caught:
+            begun(tmp_path, strategy=strategy, strategy_options=options)
+        assert "did you mean 'sport'" in str(caught.value.remedy)
+    assert not (tmp_path / "p").exists()
+
+
+def test_probabilities_of_every_class(tmp_path: Path) -> None:
+    project, truth = begun(tmp_path, strategy="direct")
+    with project:
+        project.tell({i: truth[i] for i in ("t0", "t1", "t25", "t26")})
+        rows = project.predict(probabilities=True)
+        assert list(rows[0])[-2:] == ["probability of money", "probability of sport"]
+        for row in rows:
+            p = {c: row[f"probability of {c}"] for c in ("money", "sport")}
+            assert sum(p.values()) == pytest.approx(1.0)
+            assert max(p, key=p.__getitem__) == row["model_label"]
+            assert max(p.values()) == row["model_confidence"]
+        assert "probability of sport" not in project.predict()[0]
 
 
 def test_a_strategy_has_its_parameters(tmp_path: Path) -> None:
@@ -107,12 +152,15 @@ def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Any:
     return 0
 
 
-def test_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, _ = texts(tmp_path)
+def test_on_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, truth = texts(tmp_path)
     folder, out = tmp_path / "p", tmp_path / "todo.csv"
     assert not command(
         monkeypatch, "project", "new", str(folder), "--data", str(path), "--classes", "money,sport",
         "--encoder", "minilm", "--strategy", "direct", "--set", "strategy.rare=sport",
+        "--set", "logit_adjustment=0.7",
         "--query", "a football match", "--query", "a goal in football", "--audit", "0",
     )  # fmt: skip
     asked = ["project", "next", str(folder), "--count", "3", "--out", str(out)]
@@ -122,5 +170,20 @@ def test_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     with Project.open(folder) as project:
         assert project.spec["query"] == ["a football match", "a goal in football"]
         assert project.spec["strategy_options"] == {"rare": "sport"}
+    capsys.readouterr()
+    answers = tmp_path / "answers.csv"
+    lines = "".join(f"{i},{truth[i]}\n" for i in ("t0", "t1", "t25", "t26"))
+    answers.write_text("id,label\n" + lines)
+    assert not command(monkeypatch, "project", "tell", str(folder), str(answers))
+    short = [*asked[:-3], "3", "--of", "4", "--force", "--out", str(out)]
+    assert not command(monkeypatch, *short)
+    assert "no more are left" not in capsys.readouterr().out
+    assert not command(monkeypatch, *short)
+    assert "the round of 4 ends here; the next begins a new one" in capsys.readouterr().out
+    predicted = tmp_path / "all.csv"
+    arguments = ["project", "predict", str(folder), "--out", str(predicted), "--probabilities"]
+    assert not command(monkeypatch, *arguments)
+    assert "makes up for rare classes" in capsys.readouterr().out
+    assert "probability of sport" in predicted.read_text().splitlines()[0]
     wrong = ["project", "new", str(tmp_path / "q"), "--data", str(path), "--set", "strategy=direct"]
     assert command(monkeypatch, *wrong)

@@ -71,6 +71,8 @@ def test_nothing_is_asked_more_often_than_wanted() -> None:
     assert 0 not in picks(5, view(asked), share=1.0)
     assert picks(5, view(asked), share=0.2, times=3)[0] == 0
     assert 2 not in picks(5, view([Past(2, 1, 1, None)]), share=1.0)  # of this very round
+    # The label of item 0 came with the data: asked once, and once again.
+    assert 0 not in picks(5, view([Past(0, 0, 1, {"again": True})]), share=1.0)
 
 
 def test_the_share_is_of_the_round_whatever_the_groups() -> None:

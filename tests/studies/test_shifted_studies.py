@@ -214,6 +214,20 @@ def test_several_labels_end_to_end() -> None:
     assert (waits["emal"], waits["direct"]) == (3, 1 + 2 * 3)
 
 
+def test_a_rare_class_that_is_none_is_refused_before_the_start() -> None:
+    strategies = ["random", {"name": "direct", "parameters": {"rare": "4th"}}]
+    with pytest.raises(BadInput, match="rare has '4th', which is none of the 10 classes"):
+        labeltrain.run(dataset="digits", strategies=strategies, rounds=1, seeds=1)
+
+
+def test_parameters_of_a_strategy_are_not_dropped_in_silence() -> None:
+    from labeltrain.studies.overrides import overridden
+
+    for options in ({}, {"strategies": "random,direct"}):
+        with pytest.raises(BadInput, match="strategies are a list"):
+            overridden({}, ["strategies.direct.rare=spam"], options)
+
+
 def test_strategies_for_one_class_an_item_are_refused_by_name() -> None:
     with pytest.raises(MissingNeed, match="'cbal' does not work on multilabel data"):
         labeltrain.run(dataset="yeast", strategies=["random", "cbal"], rounds=1, seeds=1)

@@ -147,6 +147,10 @@ def next_(
     strategy: Annotated[
         str | None, typer.Option(help="Another than the project's, for this batch.")
     ] = None,
+    query: Annotated[
+        list[str] | None,
+        typer.Option(help="What is looked for, in words: the texts most similar are asked now."),
+    ] = None,
     of: Annotated[
         int | None,
         typer.Option(
@@ -172,8 +176,14 @@ def next_(
         raise BadInput(f"{out} is there already", "it may hold answers; choose another, or --force")
     with Project.open(folder) as project:
         waiting = len(project.state.pending)
-        rows = project.reissue() if reissue else project.next(count, strategy=strategy, of=of)
+        rows = (
+            project.reissue()
+            if reissue
+            else project.next(count, strategy=strategy, of=of, query=query or ())
+        )
         classes, skip = _listed(project.state.classes), skip_word(project.state.classes)
+        now = project.state.opened
+        whole = now.budget if now is not None and now.asked >= now.budget and not reissue else 0
         if rows:
             try:
                 write_rows(out, rows, shown_columns(project.items, ["label"]), for_people=True)
@@ -197,7 +207,11 @@ def next_(
         return
     typer.echo(f"{out}: {many(len(rows), 'item')}. Fill in label: {classes}; or {skip}.")
     if len(rows) < count and not reissue:
-        typer.echo(f"{count} were asked for; no more are left.")
+        typer.echo(
+            f"{count} were asked for: the round of {whole} ends here; the next begins a new one."
+            if whole
+            else f"{count} were asked for; no more are left."
+        )
     typer.echo(f"Then: labeltrain project tell {folder} {out}")
 
 
@@ -378,6 +392,9 @@ def predict(
         Path | None,
         typer.Option(help="A file of save-model; it predicts instead of the project's own."),
     ] = None,
+    probabilities: Annotated[
+        bool, typer.Option(help="A column for each class: how likely it is, says the model.")
+    ] = False,
 ) -> None:
     """Write a label and a calibrated confidence for every item."""
     from labeltrain.projects import Project, load_model
@@ -387,10 +404,16 @@ def predict(
     check_writable(out)
     with Project.open(folder, read_only=True) as project:
         saved = project.model() if model is None else load_model(model)
-        rows = project.predict(saved)
+        rows = project.predict(saved, probabilities=probabilities)
+        given = project.spec["learner_options"] if model is None else {}
         known = len(project.state.audited()) if model is None else None
     write_rows(out, rows, list(rows[0]))
     typer.echo(f"{out}: {many(len(rows), 'item')}; confidence: {_calibration(saved.facts, known)}")
+    if given.get("logit_adjustment") or given.get("class_weight", "none") != "none":
+        typer.echo(
+            "The learner makes up for rare classes: confidence in one of them is higher than the "
+            "share of such answers that are right."
+        )
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import cache as cached
 from functools import cached_property
@@ -17,6 +17,7 @@ from labeltrain.loop.checks import checked, refuse_unmet_needs
 from labeltrain.loop.out_of_fold import frozen_out_of_fold
 from labeltrain.loop.sources import model_sources
 from labeltrain.needs import OF_A_TRAINED_MODEL
+from labeltrain.projects.content import encoded_query
 from labeltrain.projects.state import OpenRound, ProjectState
 from labeltrain.projects.training import fit, training_set
 from labeltrain.rng import stream
@@ -35,7 +36,11 @@ GROUPS = 10  # of a round of a strategy that learns from each answer
 
 
 def choose(
-    project: Project, count: int, strategy: str, of: int | None = None
+    project: Project,
+    count: int,
+    strategy: str,
+    of: int | None = None,
+    query: Sequence[str] = (),
 ) -> tuple[Event | None, list[int]]:
     """Choose the next questions.
 
@@ -47,6 +52,8 @@ def choose(
     of : int, optional
         Questions in the whole round of a strategy that learns from each answer; a round that is
         open goes on, of the same model, until it has so many.
+    query : sequence of str
+        What is looked for, in words: the texts most similar to it are asked, whatever `strategy`.
 
     Returns
     -------
@@ -61,7 +68,8 @@ def choose(
         `of` for a strategy that picks a whole batch at once, or less than `count`.
     """
     state, seed = project.state, project.spec["seed"]
-    chosen = project.strategy(strategy)
+    chosen = strategies.make(QUERIED) if query else project.strategy(strategy)
+    targets = encoded_query(project.spec, query) if query else project.targets()
     if of is not None and (not chosen.sequential or of < count):
         raise BadInput(
             f"of={of} with count={count} and strategy {strategy!r}",
@@ -70,7 +78,11 @@ def choose(
             else "leave it out: only galaxy, direct, tailor and their like learn from each answer",
         )
     learner = project.learner().serving(chosen.needs)
-    queried = [Need.TARGETS] if project.spec.get("query") else []
+    if Need.TARGETS in chosen.needs and targets is None:
+        raise BadInput(
+            f"strategy {chosen.name!r} needs to know what is looked for", "say so: --query 'TEXT'"
+        )
+    queried = [] if targets is None else [Need.TARGETS]
     refuse_unmet_needs(chosen, learner.name, [Need.EMBEDDINGS, *queried, *learner.gives])
     candidates = free_positions(state, len(project.items.ids))
     turns = audit_turns(state, project.spec["audit_share"], count, len(candidates))
@@ -80,7 +92,7 @@ def choose(
     wanted = min(count - len(picks), len(candidates))
     used, now = chosen, _round(state, chosen, count, of)
     if wanted > 0:
-        used, selected = _select(project, chosen, wanted, candidates, now)
+        used, selected = _select(project, chosen, wanted, candidates, now, targets)
         picks += selected
     if not picks:
         return None, []
@@ -184,13 +196,17 @@ def _at_opening(project: Project, now: OpenRound) -> ProjectState:
 
 
 def _select(
-    project: Project, chosen: Strategy, count: int, candidates: np.ndarray, now: OpenRound
+    project: Project,
+    chosen: Strategy,
+    count: int,
+    candidates: np.ndarray,
+    now: OpenRound,
+    targets: np.ndarray | None,
 ) -> tuple[Strategy, list[dict[str, Any]]]:
     state, seed, number = project.state, project.spec["seed"], now.number
     at = _at_opening(project, now)
     before, known = training_set(project, state=at), training_set(project)
     blind = len(np.unique(before.labels)) < 2  # nothing to be uncertain about yet
-    targets = project.targets()
     if blind and chosen.needs & OF_A_TRAINED_MODEL:
         chosen = strategies.make(COLD_START if targets is None else QUERIED)
     query: dict[str, Any] = {} if targets is None else {Need.TARGETS: targets}

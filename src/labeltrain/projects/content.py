@@ -195,10 +195,28 @@ def encode(
         arrays[strength][:, own] = found.array
         seconds += found.seconds
     if spec.get("query"):
-        arrays[TARGETS] = encoder.encode(list(spec["query"])).astype(np.float32)
+        arrays[TARGETS] = encoded_query(spec, spec["query"])
     name = array_files.save(folder, arrays, {"key": made.key})
     body = {"arrays": name, "key": made.key, "seconds": seconds}
     return arrays, Event("", "encoded", body)
+
+
+def encoded_query(spec: Mapping[str, Any], texts: Sequence[str]) -> np.ndarray:
+    """Return the features of texts that say what is looked for, float32 (t, d).
+
+    Raises
+    ------
+    BadInput
+        The project's items are no texts, or its encoder cannot encode others alone.
+    """
+    encoder = encoders.make(spec["encoder"], **spec["encoder_options"])
+    if spec["modality"] != "text" or encoder.learns or encoder.whole:
+        raise BadInput(
+            f"the query is a text: {spec['name']} with the encoder {spec['encoder']!r} cannot be "
+            "compared with it",
+            "use texts and an encoder such as minilm; or give some items their label in the data",
+        )
+    return np.asarray(encoder.encode(list(texts)), dtype=np.float32)
 
 
 def _from_source(spec: Mapping[str, Any], what: str) -> Dataset:

@@ -22,7 +22,7 @@ from labeltrain.learners import registry as learners
 from labeltrain.learners.base import Learner
 from labeltrain.loop import audit
 from labeltrain.loop.checks import refuse_unmet_needs
-from labeltrain.projects.content import encode, write_contents
+from labeltrain.projects.content import encode, encoded_query, write_contents
 from labeltrain.projects.items import write_items
 from labeltrain.projects.state import LABELLED
 from labeltrain.projects.words import many
@@ -31,6 +31,7 @@ from labeltrain.store import Event, Ledger, Workspace
 from labeltrain.store.workspace import LEDGER
 from labeltrain.strategies import registry as strategies
 from labeltrain.strategies.base import Need
+from labeltrain.strategies.rare import refuse_unknown_classes
 
 IMPORTED = "imported"  # the annotator of labels that came with the data
 SMALL = 20_000  # items up to which the next batch is there in seconds, whatever the strategy
@@ -66,7 +67,7 @@ def found(
         raise BadInput(
             f"views={views!r} is no number of views", "give 0, or 2 for two of each kind"
         )
-    texts = _texts(query)
+    texts = texts_of(query)
     if strategy != "auto":
         _refuse_unmet(strategy, trained_by, strategy_options, texts)
     elif strategy_options:
@@ -87,6 +88,7 @@ def found(
     if strategy == "auto":
         strategy = default_for(len(dataset), trained_by)
     names = _classes(classes, dataset)
+    refuse_unknown_classes(strategies.make(strategy, strategy_options), names)
     answers = _known_answers(dataset, names)
     name = encoders.default_for(dataset.modality) if encoder == "auto" else encoder
     encoder_made = encoders.make(name, **encoder_options)
@@ -96,12 +98,6 @@ def found(
             f"the encoder {name!r} encodes all items together, and a project's model must encode "
             "texts that come later",
             "use minilm, or hf:NAME",
-        )
-    if texts and (dataset.modality != "text" or encoder_made.learns or encoder_made.whole):
-        raise BadInput(
-            f"the query is a text: {dataset.name} with the encoder {name!r} cannot be compared "
-            "with it",
-            "use texts and an encoder such as minilm; or give some items their label in the data",
         )
     spec: dict[str, Any] = {
         "name": dataset.name,
@@ -120,6 +116,7 @@ def found(
         spec["strategy_options"] = dict(strategy_options)
     if texts:
         spec["query"] = texts
+        encoded_query(spec, texts)
     if views:
         refuse_no_views(dataset)
         spec["views"] = views
@@ -273,7 +270,7 @@ def _refuse_unmet(
     refuse_unmet_needs(method, learner.name, given + [Need.TARGETS] * bool(query))
 
 
-def _texts(query: str | Sequence[str]) -> list[str]:
+def texts_of(query: str | Sequence[str]) -> list[str]:
     """Return the texts of a query: one, or several that take turns."""
     texts = [query] if isinstance(query, str) else list(query)
     for text in texts:

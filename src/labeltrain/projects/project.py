@@ -16,7 +16,7 @@ from labeltrain.projects.answering import Row, interpret, to_store
 from labeltrain.projects.asking import choose, question
 from labeltrain.projects.classes import refuse_to_drop, warn_of_near_misses
 from labeltrain.projects.files import read_rows
-from labeltrain.projects.founding import found
+from labeltrain.projects.founding import found, texts_of
 from labeltrain.projects.model import SavedModel
 from labeltrain.projects.results import answers_in_force, predictions
 from labeltrain.projects.saving import final_model, own_model
@@ -130,7 +130,12 @@ class Project(OpenProject):
     # -- asking and answering ------------------------------------------------------------------
 
     def next(
-        self, count: int, *, strategy: str | None = None, of: int | None = None
+        self,
+        count: int,
+        *,
+        strategy: str | None = None,
+        of: int | None = None,
+        query: str | Sequence[str] = (),
     ) -> list[dict[str, Any]]:
         """Choose what to label next, and commit the choice.
 
@@ -145,6 +150,8 @@ class Project(OpenProject):
             once for which questions come next, and for the model from the next round on. 10 times
             `count` if not given. A round that is open goes on, in another session too, unless
             another `of` is asked for or classes were added.
+        query : str or sequence of str
+            What is looked for, in words: this batch is of the texts most similar to it.
 
         Returns
         -------
@@ -161,8 +168,17 @@ class Project(OpenProject):
         if of is not None and (isinstance(of, bool) or not isinstance(of, int | np.integer)):
             raise BadInput(f"of={of!r} is not a number of items", "give a whole number")
         self._refuse_unless_mine()
+        texts = texts_of(query)
+        if texts and strategy is not None:
+            raise BadInput(
+                f"the query chooses this batch, and so does strategy={strategy}", "leave one out"
+            )
         event, asked = choose(
-            self, int(count), strategy or self.spec["strategy"], None if of is None else int(of)
+            self,
+            int(count),
+            strategy or self.spec["strategy"],
+            None if of is None else int(of),
+            texts,
         )
         if event is not None:
             self._append(event)
@@ -258,13 +274,17 @@ class Project(OpenProject):
         self._measure_if_due()
         return status(self)
 
-    def predict(self, model: SavedModel | str | Path | None = None) -> list[dict[str, Any]]:
+    def predict(
+        self, model: SavedModel | str | Path | None = None, *, probabilities: bool = False
+    ) -> list[dict[str, Any]]:
         """Return a label and a calibrated confidence for every item.
 
         Parameters
         ----------
         model : SavedModel or path, optional
             Predicts instead of the project's own, such as one that :meth:`final` made.
+        probabilities : bool
+            Whether each row has the model's probability of every class, ``probability of NAME``.
 
         Returns
         -------
@@ -278,7 +298,7 @@ class Project(OpenProject):
         BadInput
             `model` is no model, or its classes or items are not those of this project.
         """
-        return predictions(self, model)
+        return predictions(self, model, probabilities)
 
     def model(self) -> SavedModel:
         """Return the model of the labels so far, calibrated."""

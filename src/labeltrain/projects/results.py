@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def predictions(
-    project: Project, given: SavedModel | str | Path | None = None
+    project: Project, given: SavedModel | str | Path | None = None, each_class: bool = False
 ) -> list[dict[str, Any]]:
     """Return a label and a confidence for every item; see :meth:`labeltrain.Project.predict`."""
     saved = project.model() if given is None else _fitting(project, given)
@@ -39,6 +39,9 @@ def predictions(
                 "model_confidence": sure[position],
             }
         )
+        if each_class:
+            pairs = zip(saved.classes, probabilities[position].tolist(), strict=True)
+            rows[-1] |= {f"probability of {name}": value for name, value in pairs}
     return rows
 
 

@@ -8,7 +8,7 @@ remember it puts into ``Picks.notes``, which is stored with the pick and comes b
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -103,6 +103,10 @@ class Strategy(ABC):
         """Return the parameters that, with the class, make this strategy."""
         declared = vars(Strategy)  # `needs` and its like may follow from the parameters
         return {k: v for k, v in vars(self).items() if not (k.startswith("_") or k in declared)}
+
+    def inside(self) -> Sequence[Strategy]:
+        """Return the strategies that this one is made of; none for most."""
+        return ()
 
     def works_on(self, kind: str) -> bool:
         """Return True for data of this kind; without classes, for all that reads no predictions."""

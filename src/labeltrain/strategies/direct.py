@@ -333,5 +333,5 @@ def is_direct(note: Any) -> bool:
 
 def _reason(pick: _Pick, name: str) -> str:
     if pick.note["phase"] == 1:
-        return f"{name} may end here"
-    return f"where {name} ends"
+        return f"class {name} may end here"
+    return f"where class {name} ends"

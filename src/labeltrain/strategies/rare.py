@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from labeltrain.errors import BadInput, nearest
+from labeltrain.strategies.base import Strategy
 from labeltrain.strategies.view import PoolView
 
 CLOSE = 1e-9  # relative; sums of probabilities that differ by less are equal
@@ -65,6 +66,20 @@ def rare_classes(view: PoolView, rare: str | int | Sequence[str | int] | None = 
     if not len(few):
         few = _below_average(view.probabilities.sum(axis=0, dtype=np.float64))
     return few if len(few) else np.arange(len(view.classes))
+
+
+def refuse_unknown_classes(strategy: Strategy, classes: Sequence[str]) -> None:
+    """Raise when a strategy, or one inside it, is told of a rare class that is none.
+
+    Raises
+    ------
+    BadInput
+    """
+    rare = getattr(strategy, "rare", None)
+    if rare is not None and not any(isinstance(one, Integral) for one in np.ravel(rare).tolist()):
+        rare_classes(PoolView(1, classes), rare)
+    for inner in strategy.inside():
+        refuse_unknown_classes(inner, classes)
 
 
 def _below_average(amounts: np.ndarray) -> np.ndarray:

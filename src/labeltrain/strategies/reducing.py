@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -43,6 +43,10 @@ class PoolReducer(Strategy):
         own["needs"] = type(self).needs | self._base.needs
         own["kinds"] = type(self).kinds & self._base.kinds
         own["sequential"] = self._base.sequential
+
+    def inside(self) -> Sequence[Strategy]:
+        """Return the strategy that chooses."""
+        return (self._base,)
 
     @abstractmethod
     def part(self, view: PoolView, count: int, rng: np.random.Generator) -> np.ndarray:

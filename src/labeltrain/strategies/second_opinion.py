@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -39,7 +39,8 @@ class SecondOpinion(Strategy):
     -----
     Doubt is the log of how many times more likely another class is; it is the score of an item that
     is asked again. Items whose label came with the data count as asked once. In a round nothing is
-    asked again that was asked in it.
+    asked again that was asked in it. `candidates` of a view say what `base` may pick; any labelled
+    item may be asked again.
 
     References
     ----------
@@ -88,6 +89,10 @@ class SecondOpinion(Strategy):
         own["kinds"] = type(self).kinds & self._base.kinds
         own["sequential"] = self._base.sequential
 
+    def inside(self) -> Sequence[Strategy]:
+        """Return the strategy that chooses the other items."""
+        return (self._base,)
+
     def select(self, view: PoolView, count: int, rng: np.random.Generator) -> Picks:
         """Return the doubtful labels whose turn it is, then what `base` picks."""
         again, doubt = self._doubtful(view)
@@ -115,10 +120,14 @@ class SecondOpinion(Strategy):
 
     def _doubtful(self, view: PoolView) -> tuple[np.ndarray, np.ndarray]:
         """Return the labelled items that may be asked again, most doubtful first, and the doubt."""
-        times = Counter(past.position for past in view.history)
+        again = Counter(past.position for past in view.history if _is_again(past.note))
+        first = Counter(p.position for p in view.history if not _is_again(p.note))
         now = set(view.asked_now().tolist())
         open_ = np.array(
-            [max(1, times[p]) < self.times and p not in now for p in view.labelled.tolist()],
+            [
+                max(1, first[p]) + again[p] < self.times and p not in now
+                for p in view.labelled.tolist()
+            ],
             dtype=bool,
         )
         if not open_.any():

@@ -112,6 +112,10 @@ class Tailor(Strategy):
             names = ", ".join(f"{a.name} ({', '.join(sorted(a.kinds))})" for a in made)
             raise BadInput(f"these arms share no kind of data: {names}", "leave one out")
 
+    def inside(self) -> Sequence[Strategy]:
+        """Return the arms, one of each kind."""
+        return [spec.made(0) for some in self._specs.values() for spec in some]
+
     def select(self, view: PoolView, count: int, rng: np.random.Generator) -> Picks:
         """Return `count` picks, each of the arm whose draw promises most."""
         arms = [arm for spec in self._specs[view.kind] for arm in spec.arms(len(view.classes))]

@@ -17,6 +17,12 @@ def overridden(
         key, sign, value = text.partition("=")
         if not sign or not key.strip():
             raise BadInput(f"--set {text!r} is not key=value", "write for example --set rounds=4")
+        if key.strip().startswith("strategies."):
+            raise BadInput(
+                f"--set {text!r}: strategies are a list",
+                "give all of them: --set 'strategies=[random, {name: direct, parameters: {rare: "
+                "spam}}]'",
+            )
         set_already[key.strip()] = read_yaml(value, f"--set {text!r}", "quote the value")
         _put(values, key.strip(), set_already[key.strip()])
     for key, value in options.items():

@@ -27,6 +27,7 @@ from labeltrain.loop.trajectory import Plan, Pool, Trajectory
 from labeltrain.metrics import METRICS
 from labeltrain.strategies import registry as strategies
 from labeltrain.strategies.base import Need
+from labeltrain.strategies.rare import refuse_unknown_classes
 from labeltrain.studies.imbalance import told
 from labeltrain.studies.spec import ExperimentSpec, StrategySpec, StudySpec
 from labeltrain.studies.start import examples_of, targets_of
@@ -390,6 +391,7 @@ def prepare(spec: ExperimentSpec, progress: Callable[[int, int], None] | None = 
         learner = learners.make(spec.learner, spec.learner_options)
         gives = learner.serving(strategy.needs).gives
         refuse_unmet_needs(strategy, spec.learner, [*_of_pool(spec), *gives], dataset.kind)
+        refuse_unknown_classes(strategy, dataset.classes)
     spec.oracle.shares(dataset.classes, dataset.kind)  # refuses classes that are not there
     known = (labels >= 0) if labels.ndim == 1 else (labels >= 0).all(axis=1)
     rows = np.flatnonzero(known)

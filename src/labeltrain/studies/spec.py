@@ -22,6 +22,10 @@ from labeltrain.studies.overrides import no_list, overridden, read_yaml
 NEAREST = "nearest"
 
 
+def _as_texts(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
 class SeedSet(Strict):
     """The labels that are there before the first round."""
 
@@ -35,7 +39,7 @@ class SeedSet(Strict):
         default_factory=dict,
         description="of some classes so many items that are known beforehand; they count",
     )
-    query: tuple[str, ...] = Field(
+    query: Annotated[tuple[str, ...], BeforeValidator(_as_texts)] = Field(
         default=(),
         description="texts that say what is looked for: the most similar items are asked",
     )
