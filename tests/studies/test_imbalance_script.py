@@ -139,3 +139,17 @@ def test_it_reads_a_study_and_the_curves_that_were_kept(tmp_path: Path) -> None:
         [*SCRIPT, kept, "--metric", "macro_f1"], capture_output=True, text=True, check=True
     )
     assert macro.stdout != done.stdout
+
+
+def test_the_docs_have_the_tables_of_the_curves_that_are_kept() -> None:
+    from benchmarks import imbalance
+
+    lines = imbalance.read(ROOT / "studies" / "results" / "imbalance" / "curves.jsonl")
+    tables = imbalance.tables_of(lines)
+    rows = [row for name in tables for row in imbalance.numbers(name, tables)]
+    pages = "\n".join(imbalance.markdown(rows)).strip().split("\n\n")
+    docs = (ROOT / "docs" / "studies.md").read_text(encoding="utf-8")
+    for title in ("Mean over rounds", "Times fewer labels than random, for 90%", "Above the best"):
+        page = next(page for page in pages if page.startswith(f"| {title}"))
+        assert page.count("\n") == 21
+        assert page in docs
