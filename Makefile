@@ -25,6 +25,7 @@ bench: .venv/peers
 	$(BIN)/python -m benchmarks.kernels
 	$(BIN)/python benchmarks/round_speed.py
 	$(BIN)/python benchmarks/logistic.py
+	$(BIN)/python benchmarks/separation.py --strategies direct,galaxy,seals/direct,anchoral/direct
 
 # make study NAME=first: rerun a claim of the README from its spec.
 study: .venv/run
