@@ -308,3 +308,16 @@ def test_what_the_data_cannot_give_is_refused_before_the_start(
     with pytest.raises(BadInput, match=message):
         run_study(spec, tmp_path / "w")
     assert not (tmp_path / "w").exists()
+
+
+def test_a_class_that_was_never_found_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    from labeltrain.cli.report import print_summary
+
+    options: dict[str, Any] = {
+        "dataset": "digits", "imbalance": {"keep": ["3"], "ratio": 0.002},
+        "strategies": ["random", "direct"], "batch": 3, "rounds": 1, "seeds": 1,
+    }  # fmt: skip
+    print_summary(labeltrain.run(**options))
+    assert "No strategy ever labelled an item of 3: a seed set can begin" in capsys.readouterr().out
+    print_summary(labeltrain.run(**options, seed_set={"size": 3, "examples": {"3": 1}}))
+    assert "No strategy ever" not in capsys.readouterr().out

@@ -74,7 +74,7 @@ def print_summary(results: Results) -> None:
     """Print the label savings of every experiment."""
     from labeltrain.cli.output import as_table
     from labeltrain.report import summarise, table
-    from labeltrain.report.words import cost_sentence, headline
+    from labeltrain.report.words import cost_sentence, headline, never_found
 
     rows = table(results)
     for experiment in results.experiments:
@@ -88,6 +88,8 @@ def print_summary(results: Results) -> None:
     for summary in summarise(results):
         name = f"{summary.experiment.name}: " if several else ""
         typer.echo(f"\n{name}{headline(summary)}")
+        if unfound := never_found(summary):
+            typer.echo(f"{name}{unfound}")
     for ledger in results.costs:
         typer.echo(f"\n{ledger.experiment}, {cost_sentence(ledger)}.")
     if not results.complete:

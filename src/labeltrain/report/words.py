@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from labeltrain.metrics.costs import PAID, CostLedger
 from labeltrain.metrics.saving import Saving
 from labeltrain.report.summary import ExperimentSummary, Mean, StrategySummary
@@ -149,6 +151,22 @@ def interval_text(saving: Saving) -> str:
 def seeds_text(seeds: int) -> str:
     """Return "1 seed" or "10 seeds"."""
     return f"{seeds} seed{'' if seeds == 1 else 's'}"
+
+
+def never_found(summary: ExperimentSummary) -> str:
+    """Say which classes nobody ever labelled an item of, and what helps; "" if there are none."""
+    counts = [s.found for s in summary.strategies if s.found is not None]
+    if not counts:
+        return ""
+    none = np.flatnonzero(np.sum(counts, axis=0) == 0)
+    names = [summary.experiment.classes[c] for c in none]
+    if not names:
+        return ""
+    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return (
+        f"No strategy ever labelled an item of {shown}: a seed set can begin with examples or a "
+        "query (docs/studies.md, Rare classes)."
+    )
 
 
 def saving_sentence(saving: Saving, method: str, baseline: str, spent: float) -> str:
