@@ -586,7 +586,7 @@ def test_inside_a_reduced_pool(name: str) -> None:
     points = rng.normal(size=(300, 4)) + truth[:, None] * 3
     p = np.clip(points.mean(axis=1) / 4 + 0.2, 0.02, 0.98)
     found = labeltrain.select(
-        "seals", base=name, neighbours=20, embeddings=points,
+        "seals", base=name, neighbours=40, embeddings=points,
         probabilities=np.column_stack([1 - p, p]), labelled=[0, 100], labels=[1, 0], budget=30,
         ask=lambda positions: truth[positions],
     )  # fmt: skip
