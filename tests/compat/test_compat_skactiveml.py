@@ -181,3 +181,10 @@ def test_a_pipeline_begins_without_labels_and_has_its_head_later() -> None:
         SkactivemlStrategy("alfa-mix").query(X, y, clf)
     y[3:6] = 0
     assert len(SkactivemlStrategy("alfa-mix", random_state=0).query(X, y, clf, batch_size=3)) == 3
+
+
+def test_a_strategy_that_asks_again_is_refused() -> None:
+    y = np.full(len(X), MISSING_LABEL)
+    y[:6] = TRUTH[:6]
+    with pytest.raises(BadInput, match="asks labelled items again"):
+        SkactivemlStrategy("second-opinion").query(X=X, y=y, clf=classifier())

@@ -129,6 +129,8 @@ def test_a_strategy_may_be_an_instance_or_take_parameters() -> None:
         assert len(learner.query(X, 3)[0]) == 3
     with pytest.raises(BadInput, match="no parameter 'nope'"):
         ActiveLearner(GaussianNB(), "margin", nope=1)
+    with pytest.raises(BadInput, match="asks labelled rows again"):
+        ActiveLearner(LogisticRegression(), "second-opinion")
     with pytest.raises(BadInput, match="an instance"):
         ActiveLearner(GaussianNB, "margin")
 

@@ -92,12 +92,36 @@ def test_budget_uniqueness_and_determinism(
         )
         for _ in range(2)
     )  # fmt: skip
-    free = n - len(labelled)
-    assert len(first.positions) == min(budget, free)
-    assert first.exhausted == (budget > free)
-    assert len(set(first.positions.tolist())) == len(first.positions)
-    assert not set(first.positions.tolist()) & set(labelled.tolist())
-    assert first.positions.tolist() == second.positions.tolist()
+    free, picks = n - len(labelled), first.positions.tolist()
+    again = set(picks) & set(labelled.tolist())
+    if registry.get(name).asks_again:
+        fresh = len(picks) - len(again)
+        assert len(picks) <= budget
+        assert min(budget, free) <= len(picks)
+        assert first.exhausted == (fresh == free and len(picks) < budget)
+    else:
+        assert len(picks) == min(budget, free)
+        assert first.exhausted == (budget > free)
+        assert not again
+    assert len(set(picks)) == len(picks)
+    assert picks == second.positions.tolist()
+
+
+@pytest.mark.parametrize("n", [1, 6, 23])
+def test_what_is_asked_again_does_not_shorten_what_is_left(n: int) -> None:
+    labels = np.arange(n) % 2
+    p = np.column_stack([labels * 0.8 + 0.1, 0.9 - labels * 0.8])  # every label looks wrong
+    found = labeltrain.select(
+        "second-opinion", probabilities=p, out_of_fold=p, labelled=np.arange(n), labels=labels,
+        budget=n, share=1.0,
+    )  # fmt: skip
+    assert (sorted(found.positions.tolist()), found.exhausted) == (list(range(n)), False)
+    some = n // 2
+    found = labeltrain.select(
+        "second-opinion", probabilities=p, out_of_fold=p[:some], labelled=np.arange(some),
+        labels=labels[:some], budget=n, share=1.0,
+    )  # fmt: skip
+    assert sorted(found.positions.tolist()) == list(range(n))
 
 
 def test_a_selection_is_its_positions() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from labeltrain.errors import MissingExtra, MissingNeed
+from labeltrain.errors import BadInput, MissingExtra, MissingNeed
 from labeltrain.loop.checks import checked
 from labeltrain.loop.estimator import EstimatorPool
 from labeltrain.loop.pool_arrays import refuse_missing
@@ -142,6 +142,11 @@ class SkactivemlStrategy(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc
         classes += [label for label in np.unique(y[labelled]).tolist() if label not in classes]
         codes = np.array([classes.index(label) for label in y[labelled].tolist()], dtype=np.int64)
         strategy = resolved(self.strategy, self.options)
+        if strategy.asks_again:
+            raise BadInput(
+                f"strategy {strategy.name!r} asks labelled items again; none is a candidate",
+                "use labeltrain.select, or another strategy",
+            )
         seed = int(self.random_state_.randint(2**31))
         rows = rows.reshape(len(rows), -1) if model is None else rows
         pool = EstimatorPool(

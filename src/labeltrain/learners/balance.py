@@ -38,7 +38,8 @@ class Adjustment:
     Attributes
     ----------
     strength : float
-        The factor tau: 1 is what balanced accuracy asks for, 0 no adjustment.
+        The factor tau: 1 is what balanced accuracy asks for of calibrated probabilities, 0 no
+        adjustment.
     prior : {"pool", "labels"}
         Whose shares.
 
@@ -46,9 +47,11 @@ class Adjustment:
     -----
     A model of labels that were chosen by looking at the items is a model of the pool, where one
     item in a thousand may be positive, although half of the labels are: choosing by x does not
-    change p(y | x). So it is the shares of the pool that count, and they are estimated by the mean
-    prediction, as in the class mass normalisation of Zhu, Ghahramani and Lafferty (ICML 2003). Of
-    labels that were drawn at random the shares are about the same.
+    change p(y | x). So it is the shares of the pool that count, estimated by the labels and the
+    predictions for unlabelled items. The class mass normalisation of Zhu, Ghahramani and
+    Lafferty (ICML 2003) also divides by predicted mass, but restores the shares of the labels; here
+    strength 1 aims at equal ones. Menon et al. take the shares of the training labels; the pool's,
+    and the odds of several labels, are ours. Of labels drawn at random both are about the same.
 
     References
     ----------

@@ -114,7 +114,7 @@ class Linear(Learner):
     logit_adjustment : float
         Another remedy for rare classes: so many times the log of the share of each class
         (multilabel: of its odds) is taken from its logit. 1 aims at balanced accuracy. As the bias
-        is not penalised, a model trained with adjusted logits is the same.
+        is not penalised, a model trained with logits adjusted by the same shares is the same.
     prior : {"pool", "labels"}
         Whose shares: those that the model predicts for the pool, or those of the labels, which
         say nothing about the pool once labels are chosen actively.

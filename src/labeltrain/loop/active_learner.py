@@ -82,6 +82,11 @@ class ActiveLearner:
         self.estimator = estimator
         _refuse_of_select(options)
         self.strategy = resolved(strategy, options)
+        if self.strategy.asks_again:
+            raise BadInput(
+                f"strategy {self.strategy.name!r} asks labelled rows again: no pool has them",
+                "use labeltrain.select, or another strategy",
+            )
         self.seed = int(seed)
         self.embed = embed
         self.X_training: Any = None

@@ -73,7 +73,7 @@ class Call:
         turn = 0
         while True:
             places = purchasable(costs, self.free, budget - self.spent)
-            count = affordable(costs, places, budget - self.spent)
+            count = affordable(costs, self._open(places, budget - self.spent), budget - self.spent)
             if ask is not None:
                 count = min(count, parallel)
             picked = 0
@@ -90,6 +90,14 @@ class Call:
                 self.exhausted = not self.free.any() and self.spent < budget - TINY
                 return
             turn += 1
+
+    def _open(self, places: np.ndarray, left: float) -> np.ndarray:
+        """Return what may be asked: fresh items, and labelled ones where those are asked again."""
+        if not self.strategy.asks_again:
+            return places
+        known = np.zeros(len(self.free), dtype=bool)
+        known[self.known] = True
+        return np.union1d(places, purchasable(self.sources.get("costs"), known, left))
 
     def _view(self, places: np.ndarray, now: Round, memo: Memo) -> PoolView:
         sources = dict(self.sources)

@@ -84,12 +84,14 @@ def checked(picks: Picks, view: PoolView, count: int, name: str) -> CheckedPicks
         raise refuse(f"picked a position outside the pool of {view.n}")
     if len(np.unique(positions)) != k:
         raise refuse("picked the same item twice")
-    if not picks.asks_again:
-        allowed = np.zeros(view.n, dtype=bool)
-        allowed[view.candidates] = True
-        if not allowed[positions].all():
-            bad = positions[~allowed[positions]][:5].tolist()
-            raise refuse(f"picked items that are not candidates: positions {bad}")
+    allowed = np.zeros(view.n, dtype=bool)
+    allowed[view.candidates] = True
+    if picks.asks_again:
+        allowed[view.labelled] = True
+    if not allowed[positions].all():
+        bad = positions[~allowed[positions]][:5].tolist()
+        what = "neither candidates nor labelled" if picks.asks_again else "not candidates"
+        raise refuse(f"picked items that are {what}: positions {bad}")
     scores = np.full(k, np.nan) if picks.scores is None else np.asarray(picks.scores, float)
     why = (picks.why,) * k if isinstance(picks.why, str) else tuple(picks.why)
     notes = (None,) * k if picks.notes is None else tuple(picks.notes)

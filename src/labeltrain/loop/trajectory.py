@@ -189,7 +189,7 @@ class Trajectory:
         budget = float(self.plan.seed_size if self.state.round == 0 else self.plan.batch)
         while not self.state.exhausted:
             left = budget - self.state.spent_in_round
-            count = affordable(self._costs, self._purchasable(left), left)
+            count = affordable(self._costs, self._open(left), left)
             # A batch strategy is asked once a round, also when it picked fewer than it might.
             once = 1 + (self.state.round == 0 and bool(self.plan.given))
             if count == 0 or (self.state.groups >= once and not self._asker().sequential):
@@ -221,6 +221,15 @@ class Trajectory:
         free = np.zeros(len(self.pool), dtype=bool)
         free[self._free()] = True
         return purchasable(self._costs, free, left)
+
+    def _open(self, left: float) -> np.ndarray:
+        """Return what may be asked: fresh items, and labelled ones where those are asked again."""
+        places = self._purchasable(left)
+        if not (len(places) and self._asker().asks_again):
+            return places
+        known = np.zeros(len(self.pool), dtype=bool)
+        known[self.state.positions] = True
+        return np.union1d(places, purchasable(self._costs, known, left))
 
     def _ask(self, count: int, budget: float, memo: Memo, timing: dict[str, float]) -> None:
         started = time.perf_counter()

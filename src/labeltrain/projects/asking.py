@@ -89,7 +89,8 @@ def choose(
     # An answer that was volunteered counts from now on; the others are asked.
     volunteered = [_pick(project, p, "audit", "drawn at random") for p in turns if p in state.votes]
     picks = [_pick(project, p, "audit", "drawn at random") for p in turns if p not in state.votes]
-    wanted = min(count - len(picks), len(candidates))
+    again = len(state.training()[0]) if chosen.asks_again else 0
+    wanted = min(count - len(picks), len(candidates) + again)
     used, now = chosen, _round(state, chosen, count, of)
     if wanted > 0:
         used, selected = _select(project, chosen, wanted, candidates, now, targets)

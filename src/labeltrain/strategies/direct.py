@@ -57,8 +57,8 @@ class Direct(Strategy):
     compat : {"", "labelbench"}
         "labelbench" does what that code does: all classes get ``budget // (2 C)`` labels in the
         first phase, at most 60, the most frequent first; the interval shrinks greedily, with a coin
-        for ties, also past the minimisers, and not at all within two groups; the second phase takes
-        the classes in random order.
+        for ties, also past the minimisers, and not at all once fewer than two groups are
+        left; the second phase takes the classes in random order.
 
     Notes
     -----

@@ -47,9 +47,9 @@ class Galaxy(Strategy):
     -----
     With several answers at a time (``parallel``), each question splits its gap for the others of
     its group. While no item of a class is labelled, the item that looks most like the class (or
-    ranks first by the zero-shot ``prior``, if there is one) is asked in its turn; the paper asks a
-    random one. With two classes one ranking serves both. Scores are gap sizes or
-    ranks to a cut, NaN of a random draw. Items and labels
+    ranks first by the zero-shot ``prior``, if there is one) is asked in its turn; the authors'
+    code asks a random one. With two classes one ranking serves both. Scores are gap sizes or ranks
+    to a cut, NaN of a random draw. Items and labels
     are the only input of the labels' kind: clean labels are never seen. After the rankings,
     O(K n log n) a round, a question costs O(K log m) with m labels.
 

@@ -34,9 +34,8 @@ class MostLikelyPositive(Strategy):
 
     References
     ----------
-    Warmuth, Rätsch, Mathieson, Liao, Lemmen: Active learning in the drug discovery process, NIPS
-    2001. As a baseline under imbalance: Zhang, Katz-Samuels, Nowak: GALAXY: graph-based active
-    learning at the extreme, ICML 2022.
+    A baseline of Zhang, Katz-Samuels, Nowak: GALAXY: graph-based active learning at the extreme,
+    ICML 2022, whose code takes all classes but the last.
 
     Examples
     --------

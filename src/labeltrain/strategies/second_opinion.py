@@ -45,7 +45,9 @@ class SecondOpinion(Strategy):
     References
     ----------
     Sheng, Provost, Ipeirotis: Get another label? Improving data quality and data mining using
-    multiple, noisy labelers, KDD 2008 (repeated labelling, chosen by the uncertainty of the label).
+    multiple, noisy labelers, KDD 2008 (repeated labelling; there an item keeps all its answers, and
+    is chosen by their uncertainty, the model's, or both; here by the model's disagreement with the
+    label, and the last answer replaces the others).
 
     Examples
     --------

@@ -41,7 +41,8 @@ class Similar(Strategy):
 
     Notes
     -----
-    The C x h gradients are never built: the cosine of a⊗h and b⊗g is that of a and b times that of
+    Without the bias part of the gradients that the authors' toolkit adds by default. The C x h
+    gradients are never built: the cosine of a⊗h and b⊗g is that of a and b times that of
     h and g. A gradient of length 0 has cosine 0. (1 + cosine) / 2 makes the picks that the cosine
     itself would make. Lazy and exact, O(n q (C + h)) for q queries, then a few rows of similarities
     a pick, and all of them again for the first picks, which lower most gains. Scores are the gains.

@@ -27,7 +27,7 @@ class Tailor(Strategy):
     (multilabel: Beta for each). For each pick every arm's distribution is drawn, and the arm with
     the largest expected reward picks. A label of class k is worth ``1 / max(1, n_k)``, n_k being
     its number of labels at the start of the round (multilabel: ``-1 / n_k`` for a class that more
-    than half of the items have). Posteriors learn between rounds; what they knew fades by
+    than half of the labelled items have). Posteriors learn between rounds; what they knew fades by
     `discount`.
 
     Parameters
@@ -35,15 +35,15 @@ class Tailor(Strategy):
     arms : sequence of str or mapping, optional
         By default direct, galaxy and cbal (multilabel: emal). Names of strategies, or mappings
         with ``name``, ``parameters``, and ``each_class: true`` for one arm a class, of a strategy
-        that takes ``rare``.
+        that takes ``rare``. The default arms are ours; the paper's code has others.
     reward : {"diversity", "search"}
         "search" (multilabel) counts every label found alike.
     discount : float
         From 0 to 1, of the statistics of each earlier round.
     compat : {"", "released"}
-        "released" does what the authors' code does: every draw is of the statistics plus 1 (which
-        does not fade), and a class of more than half of the labels is penalised in multiclass data
-        too.
+        "released" does what the authors' code does: in multiclass data every draw is of the
+        statistics plus 1 (which does not fade), and a class of more than half of the labels is
+        penalised there too.
 
     Notes
     -----
