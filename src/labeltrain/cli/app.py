@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from labeltrain import __version__
-from labeltrain.cli import data, listing, project, report, run, select, workspace
+from labeltrain.cli import data, listing, project, report, run, select, sft, workspace
 
 app = typer.Typer(
     name="labeltrain",
@@ -41,5 +41,6 @@ app.command("select")(select.select)
 app.command("list")(listing.listing)
 app.add_typer(data.app, name="data")
 app.add_typer(project.app, name="project")
+app.add_typer(sft.app, name="sft")
 app.command("verify")(workspace.verify)
 app.command("repair")(workspace.repair)
