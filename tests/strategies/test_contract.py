@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from labeltrain.strategies import registry
+from labeltrain.strategies.token_scores import UNCERTAINTIES
 from labeltrain.testing import StrategyContract
 
 QUIET = {"second-opinion": {"share": 0.0}}  # the suite lets nobody pick what is labelled
@@ -25,6 +26,21 @@ VARIANTS = (
     ("anchoral", {"base": "facility-location"}),
     ("similar", {"memory": 1}),
     ("cbal", {"weight": 100.0}),
+    *(("token-uncertainty", {"score": score}) for score in UNCERTAINTIES),
+    ("random-balanced", {"counting": False}),
+    ("task-diversity", {"weighted": False}),
+    ("task-diversity", {"within": "uncertainty"}),
+    ("task-diversity", {"within": "uncertainty", "weighted": False, "counting": False}),
+    ("task-diversity", {"confidence": "margin", "score": "min-margin"}),
+    ("filter-then-cover", {"cover": "k-center"}),
+    ("filter-then-cover", {"covered": "pool", "kernel": "cosine"}),
+    ("filter-then-cover", {"factor": 2.0, "normalise": False}),
+    ("gist", {"score": "uniform", "diversity": 5.0}),
+    ("gist", {"normalise": False, "tolerance": 0.5, "memory": 1}),
+    ("fisher-sft", {"normalise": False, "regularisation": 1.0}),
+    ("rds", {"aggregation": "mean"}),
+    ("rds", {"aggregation": "max"}),
+    ("rds", {"memory": 1}),
 )
 for _number, (_name, _parameters) in enumerate(VARIANTS):
     _class = f"TestVariant{_number}"

@@ -20,6 +20,7 @@ import labeltrain
 from labeltrain.errors import BadInput, MissingNeed
 from labeltrain.loop.select import Selection
 from labeltrain.strategies import Need, Strategy, registry
+from labeltrain.testing.pools import token_scores
 
 PAGE = Path(__file__).parents[2] / "docs" / "edge-cases.md"
 N, KNOWN, BUDGET, CLASSES, WIDTH = 40, 8, 7, 3, 5
@@ -49,10 +50,22 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "seals, k-center": ("seals", {"base": "k-center", "neighbours": 3}),
     "typiclust, two clusters": ("typiclust", {"clusters": 2}),
     "uherding, entropy": ("uherding", {"uncertainty": "entropy"}),
+    "token-uncertainty, margin": ("token-uncertainty", {"score": "min-margin"}),
+    "random-balanced, each batch": ("random-balanced", {"counting": False}),
+    "task-diversity, even": ("task-diversity", {"weighted": False}),
+    "task-diversity, uncertain": ("task-diversity", {"within": "uncertainty"}),
+    "filter-then-cover, k-center": ("filter-then-cover", {"cover": "k-center"}),
+    "filter-then-cover, pool": ("filter-then-cover", {"covered": "pool", "kernel": "cosine"}),
+    "gist, raw": ("gist", {"normalise": False, "tolerance": 0.5}),
+    "gist, uniform": ("gist", {"score": "uniform"}),
+    "fisher-sft, raw": ("fisher-sft", {"normalise": False, "regularisation": 1.0}),
+    "rds, maximum": ("rds", {"aggregation": "max"}),
+    "rds, mean": ("rds", {"aggregation": "mean"}),
 }
 
 MATRICES = {Need.EMBEDDINGS, Need.HIDDEN, Need.TARGETS}
 DISTRIBUTIONS = {Need.PROBABILITIES, Need.COMMITTEE, Need.OUT_OF_FOLD, Need.PRIOR}
+NUMBERS = MATRICES | DISTRIBUTIONS | {Need.SCORES}
 
 
 @dataclass
@@ -63,8 +76,13 @@ class Situation:
     more: dict[str, Any]
 
     def over(self, names: set[Need], change: Callable[[np.ndarray], np.ndarray]) -> Situation:
-        """Return it with the arrays of these names changed."""
-        arrays = {k: change(v) if k in names else v for k, v in self.arrays.items()}
+        """Return it with the arrays of these names changed; each of the scores by itself."""
+        arrays = dict(self.arrays)
+        for key in names & {Need(k) for k in arrays}:
+            old = arrays[key]
+            arrays[key] = (
+                {k: change(v) for k, v in old.items()} if isinstance(old, dict) else change(old)
+            )
         return Situation(arrays, self.more)
 
 
@@ -107,7 +125,7 @@ def situation(
         Need.GROUPS: np.arange(n) % 3,
         Need.COSTS: np.ones(n),
         Need.TARGETS: points[:4].copy(),
-        Need.SCORES: {"token_entropy": rng.random(n)},
+        Need.SCORES: token_scores(n, rng),
     }
     needs = set(strategy.needs) or {Need.EMBEDDINGS}
     labels: np.ndarray = np.arange(known) % classes
@@ -139,27 +157,27 @@ def changed(names: set[Need], change: Callable[[np.ndarray], np.ndarray]) -> Bui
     return alone(lambda strategy, kind: situation(strategy, kind).over(names, change))
 
 
-def with_a_bad_row(value: float) -> Build:
+def with_a_bad_row(value: float, names: set[Need]) -> Build:
     """Return a builder of one situation for each array, with the value in one row of it."""
 
     def spoil(array: np.ndarray) -> np.ndarray:
         array = array.copy()
-        (array[0] if array.ndim == 3 else array)[BAD_ROW, 0] = value
+        (array[0] if array.ndim == 3 else array)[(BAD_ROW, 0)[: min(array.ndim, 2)]] = value
         return array
 
     def build(strategy: Strategy, kind: str, folder: Path) -> list[Situation]:
         sound = situation(strategy, kind)
-        spoilt = [sound.over({Need(k)}, spoil) for k in sound.arrays if k in MATRICES]
-        return spoilt + [sound.over({Need(k)}, spoil) for k in sound.arrays if k in DISTRIBUTIONS]
+        return [sound.over({Need(k)}, spoil) for k in sound.arrays if k in names]
 
     return build
 
 
 def equal_rows(strategy: Strategy, kind: str) -> Situation:
-    return situation(strategy, kind).over(
-        MATRICES | DISTRIBUTIONS,
-        lambda a: np.broadcast_to(a[..., :1, :], a.shape).copy(),
-    )
+    def level(array: np.ndarray) -> np.ndarray:
+        first = array[:1] if array.ndim == 1 else array[..., :1, :]
+        return np.broadcast_to(first, array.shape).copy()
+
+    return situation(strategy, kind).over(NUMBERS | {Need.GROUPS}, level)
 
 
 def one_class_seen(strategy: Strategy, kind: str) -> Situation:
@@ -194,7 +212,7 @@ def mapped(strategy: Strategy, kind: str, folder: Path) -> list[Situation]:
         np.save(path, np.asfortranarray(array))
         return np.load(path, mmap_mode="r")
 
-    return [situation(strategy, kind).over(MATRICES | DISTRIBUTIONS, write)]
+    return [situation(strategy, kind).over(NUMBERS, write)]
 
 
 def frozen(array: np.ndarray) -> np.ndarray:
@@ -340,24 +358,24 @@ CASES: dict[str, Case] = {
     "float16": Case(
         "float16",
         "all arrays in half precision",
-        changed(MATRICES | DISTRIBUTIONS, lambda a: a.astype(np.float16)),
+        changed(NUMBERS, lambda a: a.astype(np.float16)),
     ),
     "float32": Case(
         "float32",
         "all arrays in single precision",
-        changed(MATRICES | DISTRIBUTIONS, lambda a: a.astype(np.float32)),
+        changed(NUMBERS, lambda a: a.astype(np.float32)),
     ),
     "float64": Case(
         "float64",
         "all arrays in double precision",
-        changed(MATRICES | DISTRIBUTIONS, lambda a: a.astype(np.float64)),
+        changed(NUMBERS, lambda a: a.astype(np.float64)),
         as_sound=True,
         says="the values are those of float32 features: same picks",
     ),
     "Fortran": Case(
         "Fortran order",
         "all arrays in column order",
-        changed(MATRICES | DISTRIBUTIONS, np.asfortranarray),
+        changed(NUMBERS, np.asfortranarray),
         as_sound=True,
         says="same picks as in row order",
     ),
@@ -371,29 +389,32 @@ CASES: dict[str, Case] = {
     "read-only": Case(
         "read-only arrays",
         "",
-        changed(MATRICES | DISTRIBUTIONS, frozen),
+        changed(NUMBERS, frozen),
         as_sound=True,
     ),
     "NaN": Case(
         "NaN in one row",
         "in each array in turn",
-        with_a_bad_row(np.nan),
+        with_a_bad_row(np.nan, NUMBERS),
         outcome=REFUSED,
         message=NAN_MESSAGE,
+        only=frozenset(NUMBERS),
         says=f'"... {NAN_MESSAGE}", with the name of the array',
     ),
     "infinity": Case(
         "infinity in one row",
         "in each array in turn",
-        with_a_bad_row(-np.inf),
+        with_a_bad_row(-np.inf, NUMBERS),
         outcome=REFUSED,
         message=NAN_MESSAGE,
+        only=frozenset(NUMBERS),
     ),
     "huge": Case(
         "a huge number in one row",
-        "1e20, in each array in turn",
-        with_a_bad_row(1e20),
+        "1e20, in each array in turn, scores apart",
+        with_a_bad_row(1e20, MATRICES | DISTRIBUTIONS),
         outcome=REFUSED,
+        only=frozenset(MATRICES | DISTRIBUTIONS),
         message=f"is beyond 1e+15 in row(s) [{BAD_ROW}] (1 in all)",
         says="its square would not fit into float32",
     ),
@@ -460,7 +481,12 @@ CASES: dict[str, Case] = {
 }
 
 # Strategies without a score: what a pick is worth depends on the whole batch, or on nothing.
-NO_SCORES = {"random": "a draw is worth nothing", "bait": "worth depends on the batch"}
+NO_SCORES = {
+    "bait": "worth depends on the batch",
+    "random": "a draw is worth nothing",
+    "random-balanced": "as `random`",
+    "task-diversity": "where it draws",
+}
 
 
 # -- the tests -----------------------------------------------------------------------------------
@@ -518,7 +544,8 @@ def check_picks(declared: Case, variant: str, given: Situation, found: Selection
     assert all(found.why)
     assert len(found.why) == len(found.notes) == len(found.scores) == len(found)
     assert found.scores.dtype == np.float64
-    if name in NO_SCORES or name in declared.draws:
+    drawing = VARIANTS[variant][1].get("within") != "uncertainty"
+    if (name in NO_SCORES and drawing) or name in declared.draws:
         assert np.isnan(found.scores).all()
     elif name not in (
         "alfa-mix",
@@ -540,8 +567,7 @@ def test_half_precision_picks_much_the_same(variant: str) -> None:
         return
     given = situation(strategy, first_kind(strategy))
     half, single = (
-        given.over(MATRICES | DISTRIBUTIONS, lambda a, t=dtype: a.astype(t))
-        for dtype in (np.float16, np.float32)
+        given.over(NUMBERS, lambda a, t=dtype: a.astype(t)) for dtype in (np.float16, np.float32)
     )
     same = set(run(variant, half).positions) & set(run(variant, single).positions)
     assert len(same) >= BUDGET - 2
@@ -601,7 +627,7 @@ random draws (marked \\*) have NaN, and so has every pick of {{unscored}}.
 
 def page() -> str:
     """Return docs/edge-cases.md."""
-    unscored = " and ".join(f"`{name}` ({why})" for name, why in sorted(NO_SCORES.items()))
+    unscored = ", ".join(f"`{name}` ({why})" for name, why in sorted(NO_SCORES.items()))
     lines = [HEAD.format(unscored=unscored), "| case | given | outcome |\n|---|---|---|\n"]
     for case in CASES.values():
         notes = [f"**{case.outcome}**", case.says]

@@ -22,6 +22,7 @@ import labeltrain
 from labeltrain.errors import BadInput, BrokenContract, MissingNeed
 from labeltrain.loop import inputs
 from labeltrain.strategies import Need, Past, Picks, PoolView, Strategy, registry
+from labeltrain.testing.pools import token_scores
 
 SHIPPED = [n for n in registry.names() if registry.get(n).__module__.startswith("labeltrain.")]
 P3 = np.array([[0.5, 0.3, 0.2], [0.4, 0.35, 0.25], [0.9, 0.05, 0.05]])
@@ -47,7 +48,7 @@ def arrays(n: int, seed: int = 0, m: int = 0) -> dict[str, Any]:
         "prior": rng.dirichlet(np.ones(4), size=n),
         "groups": np.arange(n) % 3,
         "targets": rng.normal(size=(4, 5)),
-        "scores": {"token_entropy": rng.random(n)},
+        "scores": token_scores(n, rng),
     }
 
 

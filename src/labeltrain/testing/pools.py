@@ -29,6 +29,22 @@ def _linear(features: np.ndarray, weights: np.ndarray, kind: str) -> np.ndarray:
     return odds / odds.sum(axis=1, keepdims=True)
 
 
+def token_scores(n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Return made-up scores of a language model's answer to each of n prompts, float64 (n,)."""
+    tokens = rng.integers(1, 40, n).astype(np.float64)
+    mean_entropy, nll_mean, mean_margin = rng.random((3, n))
+    return {
+        "token_entropy": mean_entropy,
+        "mean_entropy": mean_entropy,
+        "max_entropy": mean_entropy + rng.random(n),
+        "nll": nll_mean * tokens,
+        "nll_mean": nll_mean,
+        "mean_margin": mean_margin,
+        "min_margin": mean_margin * rng.random(n),
+        "tokens": tokens,
+    }
+
+
 def pool_view(
     n: int = 120,
     classes: int = 3,
@@ -75,7 +91,7 @@ def pool_view(
         Need.GROUPS: np.arange(n) % 4,
         Need.COSTS: 1.0 + (np.arange(n) % 3),
         Need.TARGETS: points[: min(10, n)],
-        Need.SCORES: {"token_entropy": rng.random(n)},
+        Need.SCORES: {k: v.astype(dtype) for k, v in token_scores(n, rng).items()},
     }
     if only is not None:
         sources = {k: v for k, v in sources.items() if k in only}

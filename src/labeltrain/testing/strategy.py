@@ -15,7 +15,7 @@ from labeltrain.loop.oracle import SimulatedOracle
 from labeltrain.loop.trajectory import Plan, Pool, Trajectory
 from labeltrain.strategies.base import Need, Strategy
 from labeltrain.strategies.view import PoolView
-from labeltrain.testing.pools import blobs, pool_view
+from labeltrain.testing.pools import blobs, pool_view, token_scores
 
 
 class StrategyContract:
@@ -158,6 +158,7 @@ class StrategyContract:
             for name, value in view._sources.items()
         }
         sources[Need.COMMITTEE] = view._sources[Need.COMMITTEE][:, order]
+        sources[Need.SCORES] = {k: v[order] for k, v in view._sources[Need.SCORES].items()}
         moved = PoolView(
             90,
             3,
@@ -204,7 +205,7 @@ class StrategyContract:
             Need.GROUPS: np.arange(100) % 4,
             Need.PRIOR: np.full((100, 3), 1 / 3),
             Need.TARGETS: features[:10],
-            Need.SCORES: {"token_entropy": np.linspace(0, 1, 100)},
+            Need.SCORES: token_scores(100, np.random.default_rng(0)),
         }
         wanted = {k: v for k, v in extra.items() if k in self.made().needs}
         ids = [f"i{k}" for k in range(100)]
