@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,9 @@ class LanguageModel:
     name : str
         As it was asked for.
     folder : Path
-    model, tokenizer : transformers objects
+    config, tokenizer : transformers objects
+    model : transformers model, or None
+        None where a server holds the weights.
     device : str
     dtype : str
         Of the weights.
@@ -34,20 +36,23 @@ class LanguageModel:
 
     name: str
     folder: Path
-    model: Any
+    config: Any
     tokenizer: Any
+    model: Any
     device: str
     dtype: str
 
     @property
     def parameters(self) -> int:
-        """How many weights the model has."""
+        """How many weights the model has; 0 where it is not loaded."""
+        if self.model is None:
+            return 0
         return int(sum(p.numel() for p in self.model.parameters()))
 
     @property
     def context(self) -> int:
         """The longest sequence it was made for, in tokens."""
-        config = self.model.config.get_text_config()
+        config = self.config.get_text_config()
         for name in ("max_position_embeddings", "n_positions", "max_seq_len"):
             if getattr(config, name, None):
                 return int(getattr(config, name))
@@ -61,6 +66,10 @@ class LanguageModel:
         found = [*found, self.tokenizer.eos_token_id]
         return tuple(sorted({int(token) for token in found if token is not None}))
 
+    def text(self, tokens: Sequence[int]) -> str:
+        """Return tokens as a text, without those that mark its end."""
+        return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True)).strip()
+
     def checksum(self) -> str:
         """A checksum of the weights and settings, 16 hexadecimal digits."""
         import hashlib
@@ -70,7 +79,12 @@ class LanguageModel:
 
 
 def load(
-    name: str, *, device: str = "auto", dtype: str = "float32", threads: int | None = None
+    name: str,
+    *,
+    device: str = "auto",
+    dtype: str = "float32",
+    threads: int | None = None,
+    weights: bool = True,
 ) -> LanguageModel:
     """Return a causal language model, ready to predict.
 
@@ -83,6 +97,8 @@ def load(
     dtype : {"float32", "bfloat16", "float16"}
     threads : int, optional
         Of the processor; torch decides by default.
+    weights : bool
+        False: settings and tokenizer only.
 
     Raises
     ------
@@ -98,20 +114,32 @@ def load(
         torch.set_num_threads(threads)
     folder = folder_of(name)
     place = chosen_device(device)
+    model = None
+    own: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     with _quiet(transformers), named(folder):
-        model = transformers.AutoModelForCausalLM.from_pretrained(
-            folder,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            dtype=getattr(torch, dtype),
-        )
-        tokenizer = transformers.AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
-        )
+        config = transformers.AutoConfig.from_pretrained(folder, **own)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **own)
+        if weights:
+            model = transformers.AutoModelForCausalLM.from_pretrained(
+                folder, use_safetensors=True, dtype=getattr(torch, dtype), **own
+            )
+            model = model.eval().to(place)
+            if dtype != "float32":
+                _sharpen(model)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return LanguageModel(name, folder, model.eval().to(place), tokenizer, place, dtype)
+    return LanguageModel(name, folder, config, tokenizer, model, place, dtype)
+
+
+def _sharpen(model: Any) -> None:
+    """Make logits in float32 of states in less: 8 bits would make ties of most margins."""
+    import torch
+
+    head = model.get_output_embeddings()
+    if head.weight.dtype == torch.float32:
+        return
+    head.weight = torch.nn.Parameter(head.weight.detach().float(), requires_grad=False)
+    head.register_forward_pre_hook(lambda _module, inputs: (inputs[0].float(), *inputs[1:]))
 
 
 def chosen_device(device: str) -> str:

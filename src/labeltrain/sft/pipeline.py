@@ -71,6 +71,7 @@ def score_file(
     device: str = "auto",
     threads: int | None = None,
     backend: str = "transformers",
+    server: str | None = None,
     reading: Mapping[str, Any] | None = None,
     bar: Shown | None = None,
 ) -> list[str]:
@@ -92,8 +93,12 @@ def score_file(
         if file.left_out:
             told.append(f"{len(file.left_out)} lines left out: they are no prompts")
         if model is not None:
-            # The vLLM engine holds the model itself: only its tokenizer is needed here.
-            held = models.load(model, device=device, dtype=dtype, threads=threads)
+            if backend not in BACKENDS:
+                raise BadInput(f"backend={backend!r} is unknown", f"known: {', '.join(BACKENDS)}")
+            served = backend == "vllm"
+            held = models.load(
+                model, device=device, dtype=dtype, threads=threads, weights=not served
+            )
             room = held.context - max_new_tokens
             if room < 1 or (max_prompt_tokens is not None and max_prompt_tokens > room):
                 raise BadInput(
@@ -112,13 +117,13 @@ def score_file(
                 dtype,
                 max_new_tokens,
                 chat.max_prompt_tokens,
-                tuple(pooling),
+                () if served else tuple(pooling),
                 batch_tokens,
             )
             bar.stage(f"scoring with {model}", 1.0)
             key = score_pool(
                 workspace,
-                _scorer(backend, held),
+                _scorer(held, server if served else None),
                 chat,
                 settings,
                 parameters=held.parameters,
@@ -135,16 +140,14 @@ def score_file(
     return told
 
 
-def _scorer(backend: str, held: models.LanguageModel) -> Scorer:
-    if backend == "transformers":
-        from labeltrain.sft.generation import TransformersScorer
-
-        return TransformersScorer(held)
-    if backend == "vllm":
+def _scorer(held: models.LanguageModel, server: str | None) -> Scorer:
+    if held.model is None:
         from labeltrain.sft.vllm_scorer import VLLMScorer
 
-        return VLLMScorer.start(held)
-    raise BadInput(f"backend={backend!r} is unknown", f"known: {', '.join(BACKENDS)}")
+        return VLLMScorer(held, server or "http://localhost:8000")
+    from labeltrain.sft.generation import TransformersScorer
+
+    return TransformersScorer(held)
 
 
 def _told(workspace: PromptWorkspace, key: str) -> list[str]:

@@ -100,9 +100,9 @@ def _join_near(
         )
     sets = {i: shingles(prompts[i].text) for i in distinct}
     index = MinHashLSH(threshold=threshold, num_perm=PERMUTATIONS, weights=(0.1, 0.9))
-    permutations = MinHash(num_perm=PERMUTATIONS, seed=seed + 1).permutations
+    empty = MinHash(num_perm=PERMUTATIONS, seed=seed + 1)
     for i in distinct:
-        sketch = MinHash(num_perm=PERMUTATIONS, seed=seed + 1, permutations=permutations)
+        sketch = empty.copy()
         sketch.update_batch([s.encode("utf-8", "surrogatepass") for s in sets[i]])
         for j in sorted(index.query(sketch)):
             shared = len(sets[i] & sets[j])

@@ -1,0 +1,302 @@
+"""Choosing in a workspace: what was answered counts, and every choice is kept."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from labeltrain.errors import BadInput, unknown_name
+from labeltrain.sft.answers import answers_of
+from labeltrain.sft.designs import design, made, needs_embeddings, needs_scores
+from labeltrain.sft.embedding import Embedded, embedded
+from labeltrain.sft.reading import read_prompts
+from labeltrain.sft.scored_pool import ScoredPool, scored_pool, scorings
+from labeltrain.sft.scorer import POOLINGS
+from labeltrain.sft.selection import Choice, Question, choose
+from labeltrain.sft.workspace import PromptWorkspace
+from labeltrain.store.files import replace_bytes
+
+ENCODER = "minilm"
+
+
+@dataclass(frozen=True)
+class KeptChoice:
+    """A choice that a workspace holds.
+
+    Attributes
+    ----------
+    name : str
+    body : dict
+        What the ledger says of it: method, strategy, parameters, budget, seed and more.
+    positions : ndarray of int64, shape (k,)
+        In the order of the picks.
+    scores : ndarray of float64, shape (k,)
+    reserve : ndarray of int64
+    why : tuple of str
+    """
+
+    name: str
+    body: dict[str, Any]
+    positions: np.ndarray
+    scores: np.ndarray
+    reserve: np.ndarray
+    why: tuple[str, ...]
+
+
+def choices(workspace: PromptWorkspace) -> dict[str, dict[str, Any]]:
+    """Return what the ledger says of every choice, by name."""
+    return {event.body["name"]: event.body for event in workspace.events("chosen")}
+
+
+def kept_choice(workspace: PromptWorkspace, name: str | None = None) -> KeptChoice:
+    """Return a choice by name; the only one where none is named.
+
+    Raises
+    ------
+    BadInput
+        There is none of that name, or there are several.
+    """
+    known = choices(workspace)
+    if not known:
+        raise BadInput(f"{workspace.folder} holds no choice", "labeltrain sft select first")
+    if name is None:
+        if len(known) > 1:
+            raise BadInput(
+                f"{workspace.folder} holds several choices",
+                f"--choice one of: {', '.join(known)}",
+            )
+        name = next(iter(known))
+    if name not in known:
+        raise unknown_name("choice", name, known)
+    arrays, facts = workspace.store.load_arrays(known[name]["arrays"])
+    return KeptChoice(
+        name,
+        known[name],
+        arrays["positions"],
+        arrays["scores"],
+        arrays["reserve"],
+        tuple(facts["why"]),
+    )
+
+
+def choose_in(
+    workspace: PromptWorkspace,
+    question: Question,
+    *,
+    name: str | None = None,
+    embeddings: str | None = None,
+    whiten: int | None = None,
+    scores: str | None = None,
+    target: Path | None = None,
+    answered: Path | None = None,
+    after: Sequence[str] = (),
+    out: Path | None = None,
+) -> dict[str, Any]:
+    """Choose prompts, keep the choice under its name, and return what to tell about it.
+
+    Raises
+    ------
+    BadInput
+        A name that is taken by another choice, options that do not fit.
+    """
+    plain = made(question.method, question.parameters, None)
+    name = name or f"{question.method}-{question.budget.replace('%', 'percent')}"
+    if not name.strip() or "/" in name or name.startswith("."):
+        raise BadInput(f"the name {name!r} cannot be a file's", "give letters, digits and dashes")
+    if name in choices(workspace):
+        raise BadInput(
+            f"{workspace.folder} holds a choice {name!r} already", "give this one another --name"
+        )
+    if out is not None and out.suffix.lower() != ".jsonl":
+        raise BadInput(f"--out {out}", "chosen prompts are written to .jsonl")
+    known = [workspace.position[item] for item in answers_of(workspace)]
+    known += [] if answered is None else _answered_elsewhere(workspace, answered)
+    waiting = [int(p) for other in after for p in kept_choice(workspace, other).positions]
+    pool = None
+    if scorings(workspace) and (
+        needs_scores(plain)
+        or embeddings in POOLINGS
+        or embeddings is None
+        or "tokens" in question.budget
+        or question.prices.get("price_per_1000_tokens") is not None
+    ):
+        pool = scored_pool(workspace, scores)
+    looked = None
+    if needs_embeddings(plain):
+        source = embeddings or _default_embeddings(pool)
+        looked = embedded(source, workspace.prompts, pool, whiten=whiten)
+    targets = None if target is None else _targets(target, looked, whiten)
+    if design(question.method).width and looked is not None:
+        question = _with_kept_width(workspace, question, looked)
+    choice = choose(
+        question,
+        workspace.prompts,
+        scored=pool,
+        embeddings=looked,
+        targets=targets,
+        answered=known,
+        pending=waiting,
+    )
+    if choice.width is not None and looked is not None:
+        body = {"embeddings": looked.name, **asdict(choice.width)}
+        workspace.append("width", body | {"budget": question.largest or question.budget})
+    _keep(workspace, name, question, choice, pool, looked, len(known), list(after))
+    told = _told(workspace, name, choice, len(known))
+    if out is not None:
+        rows = chosen_rows(workspace, kept_choice(workspace, name), pool)
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        replace_bytes(out, text.encode())
+        told["lines"].append(f"{out}: {len(rows)} prompts")
+    return told
+
+
+def chosen_rows(
+    workspace: PromptWorkspace, choice: KeptChoice, pool: ScoredPool | None
+) -> list[dict[str, Any]]:
+    """Return the records of a choice as they were, each with how it was chosen under ``_sel``."""
+    rows = []
+    for rank, position in enumerate(choice.positions.tolist(), start=1):
+        prompt = workspace.prompts[position]
+        score = float(choice.scores[rank - 1])
+        how: dict[str, Any] = {
+            "rank": rank,
+            "method": choice.body["method"],
+            "score": score if np.isfinite(score) else None,
+            "why": choice.why[rank - 1],
+        }
+        if pool is not None:
+            how["scores"] = {
+                key: float(values[position])
+                for key, values in pool.scores.items()
+                if np.isfinite(values[position])
+            }
+            how["truncated"] = bool(pool.truncated[position])
+            how["draft"] = pool.drafts[position]
+        rows.append({**prompt.record, "id": prompt.id, "_sel": how})
+    return rows
+
+
+def _default_embeddings(pool: ScoredPool | None) -> str:
+    if pool is not None and pool.embeddings:
+        return "weighted" if "weighted" in pool.embeddings else next(iter(pool.embeddings))
+    return ENCODER
+
+
+def _with_kept_width(workspace: PromptWorkspace, question: Question, looked: Embedded) -> Question:
+    """Return the question with the width that was set before, for these embeddings."""
+    for event in workspace.events("width"):
+        if event.body["embeddings"] == looked.name:
+            return replace(question, gamma=float(event.body["gamma"]))
+    return question
+
+
+def _targets(path: Path, looked: Embedded | None, whiten: int | None) -> np.ndarray:
+    """Return the embeddings of the target's prompts."""
+    if looked is None:
+        raise BadInput("--target is read by rds only", "leave it out, or choose --method rds")
+    if looked.name in POOLINGS or whiten is not None:
+        raise BadInput(
+            "target prompts are embedded by an encoder", "--embeddings minilm, without --whiten"
+        )
+    return embedded(looked.name, read_prompts(path).prompts, None).array
+
+
+def _answered_elsewhere(workspace: PromptWorkspace, path: Path) -> list[int]:
+    """Return the positions of the prompts of a file, by id or by content."""
+    if not path.is_file():
+        raise BadInput(f"{path} does not exist", "check the path")
+    if path.suffix.lower() == ".txt":
+        names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        unknown = [item for item in names if item and item not in workspace.position]
+        if unknown:
+            raise BadInput(
+                f"{path}: no prompt of the pool has the id {unknown[0]!r} "
+                f"({len(unknown)} such lines)",
+                "give one id of the pool a line",
+            )
+        return [workspace.position[item] for item in names if item]
+    contents = {prompt.content: i for i, prompt in enumerate(workspace.prompts)}
+    found = []
+    for prompt in read_prompts(path, answers="keep").prompts:
+        position = workspace.position.get(prompt.id, contents.get(prompt.content))
+        if position is not None:
+            found.append(position)
+    if not found:
+        raise BadInput(f"{path} holds no prompt of the pool", "check the file")
+    return found
+
+
+def _keep(
+    workspace: PromptWorkspace,
+    name: str,
+    question: Question,
+    choice: Choice,
+    pool: ScoredPool | None,
+    looked: Embedded | None,
+    answered: int,
+    after: list[str],
+) -> None:
+    arrays = workspace.store.save_arrays(
+        {"positions": choice.positions, "scores": choice.scores, "reserve": choice.reserve},
+        {"why": list(choice.why)},
+    )
+    workspace.append(
+        "chosen",
+        {
+            "name": name,
+            "arrays": arrays,
+            "method": choice.method,
+            "strategy": choice.strategy,
+            "parameters": choice.parameters,
+            "budget": question.budget,
+            "chosen": len(choice.positions),
+            "spent": choice.spent,
+            "seed": question.seed,
+            "nested": choice.nested,
+            "answered": answered,
+            "after": after,
+            "exact_repeats": choice.repeats.exact,
+            "near_repeats": choice.repeats.near,
+            "left_out": choice.left_out,
+            "scoring": None if pool is None else pool.key,
+            "embeddings": None if looked is None else looked.name,
+            "seconds": choice.seconds,
+            "embed_seconds": 0.0 if looked is None else looked.seconds,
+            "when": time.time(),
+        },
+    )
+
+
+def _told(workspace: PromptWorkspace, name: str, choice: Choice, answered: int) -> dict[str, Any]:
+    k = len(choice.positions)
+    lines = [f"{name}: {k} of {len(workspace.prompts)} prompts, {choice.seconds:.1f} s"]
+    if answered:
+        lines.append(f"{answered} prompts that have an answer were built on")
+    if choice.repeats.exact or choice.repeats.near:
+        lines.append(
+            f"{choice.repeats.exact} prompts repeat another one, {choice.repeats.near} nearly; "
+            f"{choice.left_out} were no candidates"
+        )
+    if choice.width is not None:
+        lines.append(f"kernel width {choice.width.gamma}, kept for later choices")
+    if choice.exhausted:
+        lines.append("the pool holds no more")
+    tasks = Counter(workspace.prompts[p].task for p in choice.positions.tolist())
+    if len(tasks) > 1 or "" not in tasks:
+        lines.append(", ".join(f"{task or 'no task'} {n}" for task, n in tasks.most_common(12)))
+    return {
+        "name": name,
+        "chosen": k,
+        "tasks": dict(tasks),
+        "exhausted": choice.exhausted,
+        "spent": choice.spent,
+        "lines": lines,
+        "ids": [workspace.prompts[p].id for p in choice.positions.tolist()],
+    }

@@ -1,0 +1,297 @@
+"""Choosing which prompts get answered."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from labeltrain.errors import BadInput
+from labeltrain.loop.select import Selection, select
+from labeltrain.needs import Need
+from labeltrain.sft.budget import Budget, costs, parsed_budget
+from labeltrain.sft.designs import check_tasks, design, made, needs_embeddings, needs_scores
+from labeltrain.sft.embedding import Embedded
+from labeltrain.sft.prompts import Prompt
+from labeltrain.sft.repeats import NEAR, Repeats, find_repeats
+from labeltrain.sft.scored_pool import ScoredPool
+from labeltrain.sft.width import Width, kernel_width
+
+GRAPH = 20_000  # prompts; above, similarities are those to the nearest neighbours only
+NEIGHBOURS = 64
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which prompts were chosen, and how.
+
+    Attributes
+    ----------
+    method, strategy : str
+        The design and its strategy.
+    parameters : dict
+        Of the strategy: `labeltrain.select` with these makes the same picks.
+    positions : ndarray of int64, shape (k,)
+        In the pool, in the order of the picks.
+    scores : ndarray of float64, shape (k,)
+    why : tuple of str
+    reserve : ndarray of int64
+        Who comes next, for prompts that cannot be answered.
+    nested : bool
+        Every prefix is the choice for a smaller budget.
+    width : Width or None
+        How the kernel width was set in this call.
+    repeats : Repeats
+    left_out : int
+        Prompts that repeat another one, and so were no candidates.
+    exhausted : bool
+        The pool held less than the budget.
+    spent : float
+        In the unit of the budget.
+    seconds : float
+    """
+
+    method: str
+    strategy: str
+    parameters: dict[str, Any]
+    positions: np.ndarray
+    scores: np.ndarray
+    why: tuple[str, ...]
+    reserve: np.ndarray
+    nested: bool
+    width: Width | None
+    repeats: Repeats
+    left_out: int
+    exhausted: bool
+    spent: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is to be chosen.
+
+    Attributes
+    ----------
+    method : str
+        See :data:`labeltrain.sft.designs.DESIGNS`.
+    budget : str
+        5000, 20%, 400000tokens, 800usd.
+    parameters : dict
+        Of the strategy.
+    seed : int
+    largest : str or None
+        The largest budget that will ever be used, which the kernel width is set for; this one by
+        default.
+    gamma : float or None
+        A kernel width that was set before.
+    near : float or None
+        Prompts that share this part of their words' runs count as the same; None: only equal ones.
+    repeats : {"leave-out", "keep"}
+        Whether those that repeat another prompt may be chosen.
+    reserve : float
+        How many more are ranked behind the choice, as a share of it.
+    prices : dict
+        ``price_per_answer``, ``price_per_1000_tokens``, ``cost_field``.
+    """
+
+    method: str
+    budget: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    largest: str | None = None
+    gamma: float | None = None
+    near: float | None = NEAR
+    repeats: str = "leave-out"
+    reserve: float = 0.1
+    prices: Mapping[str, Any] = field(default_factory=dict)
+
+
+def choose(
+    question: Question,
+    prompts: Sequence[Prompt],
+    *,
+    scored: ScoredPool | None = None,
+    embeddings: Embedded | None = None,
+    targets: np.ndarray | None = None,
+    answered: Sequence[int] = (),
+    pending: Sequence[int] = (),
+    repeats: Repeats | None = None,
+) -> Choice:
+    """Choose prompts by a design.
+
+    Parameters
+    ----------
+    question : Question
+    prompts : sequence of Prompt
+        The pool.
+    scored : ScoredPool, optional
+        For designs that read what the model was unsure of.
+    embeddings : Embedded, optional
+        For designs that look at the prompts.
+    targets : ndarray of float, shape (t, d), optional
+        Embeddings of the prompts that the model is meant for.
+    answered, pending : sequence of int
+        Positions that have an answer, or wait for one: designs build on them, and never pick them
+        again.
+    repeats : Repeats, optional
+        Found already.
+
+    Raises
+    ------
+    BadInput
+        Unknown design or parameter, a budget that is not understood.
+    MissingNeed
+        The design reads what was not given.
+    """
+    started = time.perf_counter()
+    n = len(prompts)
+    budget = parsed_budget(question.budget)
+    if question.repeats not in ("leave-out", "keep"):
+        raise BadInput(f"repeats={question.repeats!r}", "give leave-out or keep")
+    if not 0.0 <= question.reserve <= 10.0:
+        raise BadInput(f"reserve={question.reserve}", "give a share, such as 0.1")
+    if question.near is not None and not 0.0 < question.near <= 1.0:
+        raise BadInput(f"near={question.near}", "give a share above 0, or leave it out")
+    tokens = None if scored is None else scored.prompt_tokens + scored.scores["tokens"]
+    prices = costs(budget, prompts, tokens, **question.prices)
+    known = sorted({int(p) for p in answered})
+    waiting = sorted({int(p) for p in pending} - set(known))
+    if repeats is None:
+        repeats = find_repeats(prompts, threshold=question.near, seed=0)
+    candidates, left_out = _candidates(n, known, waiting, repeats, question.repeats)
+    most = budget.prompts(n)
+    if most is not None and most < 1:
+        raise BadInput(f"{budget.text} of {n} prompts is less than one", "give a larger share")
+    gamma, width = _width(question, budget, embeddings, n, prices)
+    parameters = dict(question.parameters)
+    if design(question.method).strategy == "facility-location" and n > GRAPH:
+        parameters.setdefault("neighbours", NEIGHBOURS)
+    strategy = made(question.method, parameters, gamma)
+    check_tasks([prompt.task for prompt in prompts], strategy, question.method)
+    _refuse_missing(question.method, strategy, scored, embeddings, targets)
+    arrays: dict[str, Any] = {}
+    if needs_scores(strategy) and scored is not None:
+        arrays["scores"] = scored.scores
+    if needs_embeddings(strategy) and embeddings is not None:
+        arrays["embeddings"] = embeddings.array
+    if Need.TARGETS in strategy.needs:
+        arrays["targets"] = targets
+    if Need.GROUPS in strategy.needs:
+        arrays["groups"] = np.array([prompt.task for prompt in prompts])
+
+    def picked(amount: float, taken: Sequence[int], given: np.ndarray | None) -> Selection:
+        more: dict[str, Any] = {} if given is None else {"costs": given}
+        return select(
+            strategy,
+            budget=amount,
+            labelled=known,
+            pending=[*waiting, *taken],
+            candidates=candidates,
+            seed=question.seed,
+            kind="none",
+            ids=[prompt.id for prompt in prompts],
+            **more,
+            **arrays,
+        )
+
+    amount = float(most) if most is not None else budget.amount
+    found = picked(amount, (), prices)
+    more = min(int(np.ceil(question.reserve * len(found))), int(candidates.size) - len(found))
+    reserve = picked(more, found.positions.tolist(), None).positions if more > 0 else np.empty(0)
+    spent = float(len(found)) if prices is None else float(prices[found.positions].sum())
+    return Choice(
+        question.method,
+        strategy.name,
+        dict(strategy.parameters()),
+        found.positions,
+        found.scores,
+        found.why,
+        reserve.astype(np.int64),
+        strategy.nested or question.method in ("random", "random-balanced"),
+        width,
+        repeats,
+        left_out,
+        found.exhausted,
+        spent,
+        time.perf_counter() - started,
+    )
+
+
+def _candidates(
+    n: int, known: list[int], waiting: list[int], repeats: Repeats, how: str
+) -> tuple[np.ndarray, int]:
+    """Return what may be picked, and how many repeats may not."""
+    free = np.ones(n, dtype=bool)
+    free[known] = False
+    free[waiting] = False
+    before = int(free.sum())
+    if how == "leave-out":
+        taken = np.zeros(n, dtype=bool)
+        taken[repeats.first[known]] = True
+        taken[repeats.first[waiting]] = True
+        free &= ~taken[repeats.first]  # one of the group is answered, or will be
+        free &= repeats.first == np.arange(n)
+    return np.flatnonzero(free), before - int(free.sum())
+
+
+def _width(
+    question: Question,
+    budget: Budget,
+    embeddings: Embedded | None,
+    n: int,
+    prices: np.ndarray | None,
+) -> tuple[float | None, Width | None]:
+    chosen = design(question.method)
+    given = question.parameters.get("gamma")
+    if not chosen.width or given is not None or embeddings is None:
+        return None, None
+    if question.parameters.get("kernel", "gaussian") != "gaussian":
+        return None, None
+    if question.gamma is not None:
+        return question.gamma, None
+    largest = parsed_budget(question.largest) if question.largest is not None else budget
+    size = largest.prompts(n)
+    if size is None:
+        if prices is None:
+            raise BadInput(
+                f"the largest budget {largest.text!r} counts {largest.unit}, this one prompts",
+                "give both in one unit",
+            )
+        size = max(1, int(largest.amount / float(prices.mean())))
+    normalise = bool(question.parameters.get("normalise", True))
+    width = kernel_width(embeddings.array, min(size, n), normalise=normalise, seed=0)
+    if not width.fits:
+        warnings.warn(
+            f"no kernel width meets both conditions of the rule; {width.gamma} comes nearest "
+            "(set one with --set gamma=...)",
+            stacklevel=3,
+        )
+    return width.gamma, width
+
+
+def _refuse_missing(
+    method: str,
+    strategy: Any,
+    scored: ScoredPool | None,
+    embeddings: Embedded | None,
+    targets: np.ndarray | None,
+) -> None:
+    if needs_scores(strategy) and scored is None:
+        raise BadInput(
+            f"design {method!r} reads how sure a model was of its answers",
+            "labeltrain sft score POOL --model ... first",
+        )
+    if needs_embeddings(strategy) and embeddings is None:
+        raise BadInput(
+            f"design {method!r} looks at the prompts",
+            "--embeddings minilm, or score with a model and --pooling",
+        )
+    if Need.TARGETS in strategy.needs and targets is None:
+        raise BadInput(
+            f"design {method!r} needs prompts of the target", "--target FILE, with a few of them"
+        )

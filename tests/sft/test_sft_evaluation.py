@@ -1,0 +1,182 @@
+"""Held-out scores equal plain computations; intervals are those of their kind."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from labeltrain.errors import BadInput
+from labeltrain.metrics.proportion import binomial_interval
+from labeltrain.sft.answer_scores import exact_match, normalised, rouge_l
+from labeltrain.sft.evaluation import Evaluation, TestItem, details, evaluate, read_test
+from labeltrain.sft.models import LanguageModel, load
+from labeltrain.sft.template import ChatFormat
+
+
+@pytest.fixture(scope="module")
+def held(tiny: Path) -> LanguageModel:
+    return load(str(tiny), device="cpu", threads=1)
+
+
+def item(text: str, answer: str, *choices: str, task: str = "t") -> TestItem:
+    return TestItem(text, task, ({"role": "user", "content": text},), answer, (answer,), choices)
+
+
+ITEMS = [
+    item("what is the capital of france", "paris"),
+    item("say yes or no", "yes", "yes", "no", task="yes or no"),
+    item("name a colour please " * 4, "red", "two apples", "red", "blue", task="colours"),
+    item("add one", "two apples are there", "two", "two apples are there", task="colours"),
+]
+
+
+def plain_nll(held: LanguageModel, chat: ChatFormat, one: TestItem, answer: str) -> np.ndarray:
+    prompt, tokens = chat.with_answer(one.messages, answer)
+    tokens = tokens[: tokens.index(held.tokenizer.eos_token_id) + 1]
+    with torch.no_grad():
+        logits = held.model(torch.tensor([[*prompt.tokens, *tokens]])).logits[0].double()
+    logp = torch.log_softmax(logits, -1).numpy()
+    start = len(prompt.tokens)
+    return np.array([logp[start + j - 1, token] for j, token in enumerate(tokens)])
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 10_000])
+def test_likelihoods_equal_a_plain_computation(held: LanguageModel, batch_tokens: int) -> None:
+    chat = ChatFormat(held.tokenizer)
+    found = evaluate(held, chat, ITEMS, max_new_tokens=6, batch_tokens=batch_tokens)
+    for i, one in enumerate(ITEMS):
+        expected = -plain_nll(held, chat, one, one.answer).mean()
+        assert found.values["nll"][i] == pytest.approx(expected, abs=1e-5)
+        if one.choices:
+            sums = [plain_nll(held, chat, one, choice).sum() for choice in one.choices]
+            right = one.choices[int(np.argmax(sums))] == one.answer
+            assert found.values["choice_accuracy"][i] == float(right)
+        else:
+            assert np.isnan(found.values["choice_accuracy"][i])
+        # What it says itself is not changed by the answers that were tried before.
+        tokens = torch.tensor([chat.prompt(one.messages).tokens])
+        said = held.model.generate(
+            tokens, max_new_tokens=6, do_sample=False, attention_mask=torch.ones_like(tokens)
+        )
+        assert found.said[i] == held.text(said[0, tokens.shape[1] :].tolist())
+        assert found.values["exact_match"][i] == exact_match(found.said[i], one.accepted)
+
+
+def test_what_is_not_wanted_is_not_computed(held: LanguageModel) -> None:
+    found = evaluate(held, ChatFormat(held.tokenizer), ITEMS, metrics=["nll"])
+    assert np.isfinite(found.values["nll"]).all()
+    assert np.isnan(found.values["exact_match"]).all()
+    assert found.said == ("",) * 4
+    with pytest.raises(BadInput, match="metric 'f1' is unknown"):
+        evaluate(held, ChatFormat(held.tokenizer), ITEMS, metrics=["f1"])
+    with pytest.raises(BadInput, match="nothing to evaluate on"):
+        evaluate(held, ChatFormat(held.tokenizer), [])
+
+
+def made(values: dict[str, list[float]], tasks: list[str]) -> Evaluation:
+    nan = np.full(len(tasks), np.nan)
+    held = dict.fromkeys(("nll", "exact_match", "rouge_l", "choice_accuracy"), nan)
+    held |= {name: np.array(v, dtype=float) for name, v in values.items()}
+    return Evaluation(tuple(map(str, range(len(tasks)))), tuple(tasks), held, ("",) * len(tasks),
+                      0, 0.0)  # fmt: skip
+
+
+def test_means_are_over_tasks_and_intervals_of_their_kind() -> None:
+    tasks = ["a"] * 8 + ["b"] * 2
+    hits = [1, 1, 1, 1, 1, 1, 0, 0, 0, 0]
+    nll = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 1.0, 2.0]
+    found = made({"exact_match": hits, "nll": nll}, tasks)
+    assert found.macro("exact_match") == pytest.approx((0.75 + 0.0) / 2)
+    assert np.isnan(found.macro("rouge_l"))
+    rows = {(r["task"], r["metric"]): r for r in found.table()}
+    share = rows["a", "exact_match"]
+    assert (share["low"], share["high"]) == binomial_interval(6, 8)
+    assert rows["a", "nll"]["low"] < 4.5 < rows["a", "nll"]["high"]
+    both = rows["mean of tasks", "nll"]
+    error = np.sqrt(np.var(nll[:8], ddof=1) / 8 + np.var(nll[8:], ddof=1) / 2) / 2
+    assert both["high"] - both["mean"] == pytest.approx(1.96 * error)
+    assert ("a", "rouge_l") not in rows
+    alone = made({"nll": [1.0]}, ["a"]).table()
+    assert [(r["low"], r["high"]) for r in alone] == [(None, None)] * 2
+
+
+def test_intervals_cover_the_truth() -> None:
+    rng = np.random.default_rng(0)
+    hit = 0
+    for _ in range(200):
+        values = rng.exponential(size=40)
+        row = made({"nll": values.tolist()}, ["a"] * 40).table()[0]
+        hit += row["low"] <= 1.0 <= row["high"]
+    assert 0.88 <= hit / 200 <= 0.99
+
+
+@pytest.mark.parametrize(
+    ("said", "right", "same"),
+    [
+        ("Paris", "paris.", True), ("the Eiffel Tower", "Eiffel tower", True),
+        ("B. bank", "b bank", True), ("9 apples", "9", False), ("", "paris", False),
+        ("?", "?", True), ("?", "!", False), ("a", "A", True),
+    ],
+)  # fmt: skip
+def test_exact_match(said: str, right: str, same: bool) -> None:
+    assert exact_match(said, [right]) is same
+    assert exact_match(said, ["nothing", right]) is same
+
+
+def test_normalised_and_rouge() -> None:
+    assert normalised("An  apple, a day!") == "apple day"
+    assert rouge_l("police killed the gunman", ["police kill the gunman"]) == pytest.approx(0.75)
+    assert rouge_l("the gunman kill police", ["police kill the gunman"]) == pytest.approx(0.5)
+    assert rouge_l("x", ["y", "x z"]) == pytest.approx(2 / 3)
+    assert (rouge_l("", ["a"]), rouge_l("", [""]), rouge_l("a", [])) == (0.0, 1.0, 0.0)
+
+
+def brute(said: list[str], right: list[str]) -> int:
+    """The longest common subsequence, the slow way."""
+    if not said or not right:
+        return 0
+    if said[0] == right[0]:
+        return 1 + brute(said[1:], right[1:])
+    return max(brute(said[1:], right), brute(said, right[1:]))
+
+
+def test_rouge_equals_its_slow_twin() -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(100):
+        said, right = (list(rng.choice(list("abc"), rng.integers(1, 8))) for _ in range(2))
+        common = brute(said, right)
+        p, r = common / len(said), common / len(right)
+        expected = 2 * p * r / (p + r) if common else 0.0
+        assert rouge_l(" ".join(said), [" ".join(right)]) == pytest.approx(expected)
+
+
+def test_files_of_held_out_prompts(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    good: dict[str, Any] = {"id": "x", "prompt": "yes?", "answer": "yes", "choices": ["yes", "no"]}
+    path.write_text(json.dumps(good) + "\n" + json.dumps(
+        {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}],
+         "task": "letters"}) + "\n")  # fmt: skip
+    first, second = read_test(path)
+    assert (first.answer, first.choices, first.accepted, first.task) == (
+        "yes", ("yes", "no"), ("yes",), "all",
+    )  # fmt: skip
+    assert (second.answer, second.task) == ("b", "letters")
+    path.write_text('{"prompt": "a"}\n')
+    with pytest.raises(BadInput, match=r"line 1: .* has no answer"):
+        read_test(path)
+    path.write_text(json.dumps(good | {"answer": "maybe"}) + "\n")
+    with pytest.raises(BadInput, match="'maybe' is none of the choices"):
+        read_test(path)
+
+
+def test_details_have_a_row_an_item(held: LanguageModel) -> None:
+    found = evaluate(held, ChatFormat(held.tokenizer), ITEMS[:2], max_new_tokens=4)
+    rows = details(found, ITEMS[:2])
+    assert [r["id"] for r in rows] == [ITEMS[0].id, ITEMS[1].id]
+    assert rows[0]["choice_accuracy"] is None
+    json.dumps(rows)
