@@ -253,3 +253,195 @@ def designs(json_: Json = False) -> None:
         as_json(rows)
     else:
         as_table(rows)
+
+
+Choice = Annotated[
+    str | None, typer.Option("--choice", help="Name of a choice; the only one if there is one.")
+]
+
+
+@app.command("export")
+def export(
+    workspace: Workspace,
+    out: Annotated[Path, typer.Option(help=".jsonl, .csv or .json.")],
+    format_: Annotated[
+        str, typer.Option("--format", help="jsonl, csv, argilla, label-studio.")
+    ] = "jsonl",
+    choice: Choice = None,
+    drafts: Annotated[
+        bool, typer.Option(help="With the model's own answers, to be mended.")
+    ] = False,
+    reserve: Annotated[bool, typer.Option(help="With the reserve, behind the choice.")] = False,
+    answered: Annotated[bool, typer.Option(help="With prompts that have an answer.")] = False,
+) -> None:
+    """Write the chosen prompts for those who answer them."""
+    from labeltrain.sft.choosing import kept_choice
+    from labeltrain.sft.exporting import export as write
+    from labeltrain.sft.scored_pool import scored_pool
+    from labeltrain.sft.workspace import PromptWorkspace
+
+    with PromptWorkspace.open(workspace, read_only=True) as held:
+        kept = kept_choice(held, choice)
+        scoring = kept.body["scoring"]
+        pool = None if scoring is None else scored_pool(held, scoring)
+        written = write(
+            held, kept, out, format_, pool=pool, drafts=drafts, reserve=reserve, answered=answered
+        )
+    for path, prompts in written.items():
+        typer.echo(f"{path}: {prompts} prompts" if path == str(out) else path)
+
+
+@app.command("import")
+def import_(
+    file: Annotated[
+        Path, typer.Argument(help="JSONL, CSV, or the export of Argilla or Label Studio.")
+    ],
+    workspace: Workspace,
+    id_field: Annotated[str, typer.Option(help="Key of the id.")] = "id",
+    answer_field: Annotated[str | None, typer.Option(help="Key of the answer.")] = None,
+) -> None:
+    """Take answers in; the latest to a prompt is in force."""
+    from labeltrain.sft.answers import take_answers
+    from labeltrain.sft.importing import read_answers
+    from labeltrain.sft.workspace import PromptWorkspace
+
+    given = read_answers(file, id_field=id_field, answer_field=answer_field)
+    with PromptWorkspace.open(workspace) as held:
+        taken = take_answers(held, given, str(file))
+    typer.echo(
+        f"{taken.new} new answers, {taken.changed} changed, {taken.same} as before, "
+        f"{taken.skipped} skipped"
+    )
+
+
+@app.command("train")
+def train(
+    workspace: Workspace,
+    model: Annotated[str, typer.Option(help="Folder, name on the hub, or smollm2-135m.")],
+    choice: Choice = None,
+    top: Annotated[
+        int | None, typer.Option(help="Only the first so many of a nested choice.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Of the trained model.")] = None,
+    tune: Annotated[str, typer.Option(help="lora, or full: all weights.")] = "lora",
+    rank: Annotated[int, typer.Option(help="Of LoRA.")] = 16,
+    alpha: Annotated[int, typer.Option(help="Of LoRA.")] = 32,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="5e-4 for lora, 2e-5 for full, if not given.")
+    ] = None,
+    epochs: Annotated[float, typer.Option(help="Passes over the answers.")] = 2.0,
+    batch: Annotated[int, typer.Option(help="Examples of a step.")] = 8,
+    max_prompt_tokens: Annotated[int | None, typer.Option(help="As in scoring.")] = None,
+    max_answer_tokens: Annotated[int | None, typer.Option(help="Longer ones are cut.")] = None,
+    chat_template: Annotated[str | None, typer.Option(help="As in scoring.")] = None,
+    seed: Annotated[int, typer.Option(help="Of adapters and the order of examples.")] = 0,
+    dtype: Annotated[
+        str, typer.Option(help="float32, bfloat16.", rich_help_panel=MODEL)
+    ] = "float32",
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda, mps.", rich_help_panel=MODEL)
+    ] = "auto",
+    threads: Annotated[
+        int | None, typer.Option(help="Of the processor.", rich_help_panel=MODEL)
+    ] = None,
+) -> None:
+    """Fine-tune a model on the answers, by TRL; the loss is that of the answers only."""
+    from labeltrain.cli.output import Bar
+    from labeltrain.sft.training import TrainSettings
+    from labeltrain.sft.tuning import train_in
+    from labeltrain.sft.workspace import PromptWorkspace
+
+    settings = TrainSettings(
+        model,
+        tune,
+        rank,
+        alpha,
+        learning_rate=learning_rate,
+        epochs=epochs,
+        batch=batch,
+        max_prompt_tokens=max_prompt_tokens,
+        max_answer_tokens=max_answer_tokens,
+        dtype=dtype,
+        chat_template=chat_template,
+        seed=seed,
+    )
+    with PromptWorkspace.open(workspace) as held, Bar() as bar:
+        bar.stage("training", 1.0)
+        body = train_in(
+            held,
+            settings,
+            choice=choice,
+            top=top,
+            name=name,
+            device=device,
+            threads=threads,
+            progress=bar.advance_to,
+        )
+    typer.echo(
+        f"{body['name']}: {body['labels']} answers, {body['steps']} steps, "
+        f"{body['seconds']:.0f} s, {body['flops'] / 1e12:.1f} TFLOP, loss {body['loss']:.3g}"
+    )
+    if body["waiting"]:
+        typer.echo(f"{body['waiting']} prompts of the choice have no answer yet")
+    if body["cut"]:
+        typer.echo(f"{body['cut']} examples were shortened")
+    typer.echo(str(workspace / body["folder"]))
+
+
+@app.command("eval")
+def evaluate(
+    test: Annotated[Path, typer.Argument(help="Held-out prompts with answers.", metavar="FILE")],
+    workspace: Workspace,
+    trained: Annotated[
+        str, typer.Option(help="Name of a trained model; base: the untuned one.")
+    ] = "base",
+    model: Annotated[str | None, typer.Option(help="The untuned one, for base.")] = None,
+    metrics: Annotated[str, typer.Option(help="With commas.")] = (
+        "nll,exact_match,rouge_l,choice_accuracy"
+    ),
+    max_new_tokens: Annotated[int, typer.Option(help="Of the model's own answers.")] = 64,
+    max_prompt_tokens: Annotated[
+        int | None, typer.Option(help="As in training if not given.")
+    ] = None,
+    chat_template: Annotated[str | None, typer.Option(help="As in training.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write what was said to each prompt to this .jsonl.")
+    ] = None,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda, mps.", rich_help_panel=MODEL)
+    ] = "auto",
+    threads: Annotated[
+        int | None, typer.Option(help="Of the processor.", rich_help_panel=MODEL)
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Score a model on held-out prompts, per task, with 95 % intervals."""
+    from labeltrain.cli.output import Bar, as_json, as_table
+    from labeltrain.sft.evaluation import details, to_lines
+    from labeltrain.sft.tuning import evaluate_in
+    from labeltrain.sft.workspace import PromptWorkspace
+    from labeltrain.store.files import replace_bytes
+
+    with PromptWorkspace.open(workspace) as held, Bar() as bar:
+        bar.stage("evaluating", 1.0)
+        found, items = evaluate_in(
+            held,
+            test,
+            trained,
+            base=model,
+            metrics=tuple(m.strip() for m in metrics.split(",") if m.strip()),
+            max_new_tokens=max_new_tokens,
+            max_prompt_tokens=max_prompt_tokens,
+            chat_template=chat_template,
+            device=device,
+            threads=threads,
+            progress=bar.advance_to,
+        )
+    rows = found.table()
+    if json_:
+        as_json({"model": trained, "seconds": found.seconds, "rows": rows})
+    else:
+        as_table(rows, title=f"{trained}, {len(items)} held-out prompts")
+    if out is not None:
+        replace_bytes(out, to_lines(details(found, items)))
+        typer.echo(f"{out}: {len(items)} lines", err=json_)

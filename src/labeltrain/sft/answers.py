@@ -102,9 +102,13 @@ def take_answers(workspace: PromptWorkspace, given: Iterable[Given], source: str
             f"{source}, line {empty[0].line}: the answer to {empty[0].id!r} is empty",
             "leave out prompts without an answer, or mark them as skipped",
         )
-    held = answers_of(workspace)
-    fresh = [row for row in seen.values() if held.get(row.id, SKIPPED) != row.answer]
-    fresh = [row for row in fresh if row.answer is not SKIPPED or row.id not in held]
+    held, skipped = _folded(workspace)
+    fresh = [
+        row
+        for row in seen.values()
+        if (row.id not in skipped and row.id not in held)
+        or (row.answer is not SKIPPED and held.get(row.id) != row.answer)
+    ]
     if fresh:
         body = [[row.id, row.answer, row.annotator] for row in fresh]
         workspace.append("answered", {"source": source, "answers": body})

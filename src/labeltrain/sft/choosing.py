@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from labeltrain.errors import BadInput, unknown_name
-from labeltrain.sft.answers import answers_of
+from labeltrain.sft.answers import answers_of, skipped_of
 from labeltrain.sft.designs import design, made, needs_embeddings, needs_scores
 from labeltrain.sft.embedding import Embedded, embedded
 from labeltrain.sft.reading import read_prompts
@@ -143,6 +143,7 @@ def choose_in(
         targets=targets,
         answered=known,
         pending=waiting,
+        skipped=[workspace.position[item] for item in skipped_of(workspace)],
     )
     if choice.width is not None and looked is not None:
         body = {"embeddings": looked.name, **asdict(choice.width)}

@@ -118,6 +118,8 @@ class Evaluation:
         if any(len(values) < 2 for values in parts):
             return None, None
         error = np.sqrt(sum(values.var(ddof=1) / len(values) for values in parts)) / len(parts)
+        if error == 0.0:  # all alike, which says little of items that were not asked
+            return None, None
         middle = self.macro(metric)
         return float(middle - 1.96 * error), float(middle + 1.96 * error)
 

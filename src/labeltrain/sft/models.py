@@ -116,7 +116,7 @@ def load(
     place = chosen_device(device)
     model = None
     own: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-    with _quiet(transformers), named(folder):
+    with quiet(transformers), named(folder):
         config = transformers.AutoConfig.from_pretrained(folder, **own)
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **own)
         if weights:
@@ -188,7 +188,7 @@ def _converted(name: str) -> Path:
         raise missing_extra("gguf", "sft", f"the model {name!r}") from error
     work = Path(tempfile.mkdtemp(prefix=".making-", dir=target.parent))
     try:
-        with _quiet(transformers):
+        with quiet(transformers):
             read = {"gguf_file": SHIPPED[name], "local_files_only": True}
             tokenizer = transformers.AutoTokenizer.from_pretrained(source, **read)
             model = transformers.AutoModelForCausalLM.from_pretrained(
@@ -213,14 +213,18 @@ def _converted(name: str) -> Path:
 
 
 @contextmanager
-def _quiet(transformers: Any) -> Iterator[None]:
+def quiet(transformers: Any) -> Iterator[None]:
     """Keep the library from writing bars and notes beside ours."""
+    import warnings
+
     level = transformers.logging.get_verbosity()
     bars = transformers.utils.logging.is_progress_bar_enabled()
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
     finally:
         transformers.logging.set_verbosity(level)
         if bars:

@@ -42,7 +42,7 @@ class Choice:
     reserve : ndarray of int64
         Who comes next, for prompts that cannot be answered.
     nested : bool
-        Every prefix is the choice for a smaller budget.
+        Every prefix is the choice for a smaller budget (of random draws: a draw of that size).
     width : Width or None
         How the kernel width was set in this call.
     repeats : Repeats
@@ -120,6 +120,7 @@ def choose(
     targets: np.ndarray | None = None,
     answered: Sequence[int] = (),
     pending: Sequence[int] = (),
+    skipped: Sequence[int] = (),
     repeats: Repeats | None = None,
 ) -> Choice:
     """Choose prompts by a design.
@@ -138,6 +139,8 @@ def choose(
     answered, pending : sequence of int
         Positions that have an answer, or wait for one: designs build on them, and never pick them
         again.
+    skipped : sequence of int
+        Positions that nobody can answer: never picked, and not built on.
     repeats : Repeats, optional
         Found already.
 
@@ -163,7 +166,7 @@ def choose(
     waiting = sorted({int(p) for p in pending} - set(known))
     if repeats is None:
         repeats = find_repeats(prompts, threshold=question.near, seed=0)
-    candidates, left_out = _candidates(n, known, waiting, repeats, question.repeats)
+    candidates, left_out = _candidates(n, known, waiting, skipped, repeats, question.repeats)
     most = budget.prompts(n)
     if most is not None and most < 1:
         raise BadInput(f"{budget.text} of {n} prompts is less than one", "give a larger share")
@@ -223,19 +226,29 @@ def choose(
 
 
 def _candidates(
-    n: int, known: list[int], waiting: list[int], repeats: Repeats, how: str
+    n: int,
+    known: list[int],
+    waiting: list[int],
+    skipped: Sequence[int],
+    repeats: Repeats,
+    how: str,
 ) -> tuple[np.ndarray, int]:
     """Return what may be picked, and how many repeats may not."""
     free = np.ones(n, dtype=bool)
     free[known] = False
     free[waiting] = False
+    free[list(skipped)] = False
     before = int(free.sum())
     if how == "leave-out":
         taken = np.zeros(n, dtype=bool)
         taken[repeats.first[known]] = True
         taken[repeats.first[waiting]] = True
         free &= ~taken[repeats.first]  # one of the group is answered, or will be
-        free &= repeats.first == np.arange(n)
+        # Of each group the first that is left: one that nobody can answer stands for none.
+        order = np.flatnonzero(free)
+        _, first = np.unique(repeats.first[order], return_index=True)
+        free[:] = False
+        free[order[first]] = True
     return np.flatnonzero(free), before - int(free.sum())
 
 

@@ -1,0 +1,127 @@
+"""From scores to a tuned and evaluated model in one workspace, by the command line too."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from labeltrain.cli.app import app
+from labeltrain.errors import BadInput
+from labeltrain.sft.answers import Given, take_answers
+from labeltrain.sft.choosing import choose_in
+from labeltrain.sft.evaluation import read_test
+from labeltrain.sft.reading import read_prompts
+from labeltrain.sft.selection import Question
+from labeltrain.sft.training import TrainSettings
+from labeltrain.sft.tuning import (
+    evaluate_in,
+    loaded,
+    refuse_overlap,
+    settings_of,
+    train_in,
+    training_pairs,
+    tuned_models,
+)
+from labeltrain.sft.workspace import PromptWorkspace
+
+COLOURS = ["red", "blue", "yes", "no"]
+
+
+def rows(n: int, start: int = 0) -> list[dict[str, Any]]:
+    return [
+        {"id": f"p{i}", "task": "ab"[i % 2], "prompt": f"name a colour {i}"}
+        for i in range(start, start + n)
+    ]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Any:
+    with PromptWorkspace.create(tmp_path / "w", read_prompts(rows(20)), "rows") as held:
+        yield held
+
+
+def test_which_pairs_are_trained_on(workspace: PromptWorkspace) -> None:
+    with pytest.raises(BadInput, match="none of 0 prompts has an answer"):
+        training_pairs(workspace, None, None)
+    take_answers(workspace, [Given(1, f"p{i}", COLOURS[i % 4]) for i in range(10)], "a")
+    pairs, waiting, name = training_pairs(workspace, None, None)
+    assert (len(pairs), waiting, name) == (10, 0, None)
+    told = choose_in(workspace, Question("random", "4"))
+    with pytest.raises(BadInput, match="none of 4 prompts has an answer"):
+        training_pairs(workspace, None, None)
+    given = [Given(1, item, "red") for item in told["ids"][:3]]
+    take_answers(workspace, given, "b")
+    pairs, waiting, name = training_pairs(workspace, "random-4", None)
+    assert (len(pairs), waiting, name) == (3, 1, "random-4")
+    assert len(training_pairs(workspace, "random-4", 2)[0]) == 2
+    with pytest.raises(BadInput, match="--top 9 of a choice of 4"):
+        training_pairs(workspace, "random-4", 9)
+
+
+def test_train_and_evaluate(workspace: PromptWorkspace, tiny: Path, tmp_path: Path) -> None:
+    take_answers(workspace, [Given(1, f"p{i}", "red") for i in range(8)], "a")
+    settings = TrainSettings(str(tiny), epochs=30, learning_rate=3e-2, rank=8, seed=1)
+    body = train_in(workspace, settings, device="cpu", threads=1)
+    assert (body["name"], body["labels"], body["choice"]) == ("seed1", 8, None)
+    assert settings_of(body["settings"]).rank == 8
+    with pytest.raises(BadInput, match="holds a model 'seed1' already"):
+        train_in(workspace, settings, device="cpu")
+    assert list(tuned_models(workspace)) == ["seed1"]
+    test = tmp_path / "t.jsonl"
+    test.write_text(
+        "".join(json.dumps(r | {"answer": "red", "choices": ["red", "blue"]}) + "\n"
+                for r in rows(6, 50))
+    )  # fmt: skip
+    options: dict[str, Any] = {"max_new_tokens": 5, "device": "cpu", "threads": 1}
+    before, _ = evaluate_in(workspace, test, "base", **options)
+    after, items = evaluate_in(workspace, test, "seed1", **options)
+    assert after.macro("nll") < 0.5 * before.macro("nll")
+    assert after.macro("choice_accuracy") == 1.0
+    assert len(items) == 6
+    bodies = [event.body for event in workspace.events("evaluated")]
+    assert [b["model"] for b in bodies] == ["base", "seed1"]
+    assert bodies[1]["macro"]["nll"] == pytest.approx(after.macro("nll"))
+    arrays, facts = workspace.store.load_arrays(bodies[1]["arrays"])
+    assert arrays["nll"].tolist() == after.values["nll"].tolist()
+    assert facts["tasks"] == ["a", "b"] * 3
+    with pytest.raises(BadInput, match="unknown model 'seed2'"):
+        loaded(workspace, "seed2")
+
+
+def test_held_out_prompts_are_not_in_the_pool(workspace: PromptWorkspace, tmp_path: Path) -> None:
+    test = tmp_path / "t.jsonl"
+    test.write_text(json.dumps({"id": "new", "prompt": "name a colour 3", "answer": "red"}) + "\n")
+    with pytest.raises(BadInput, match="'new' stands in the pool, as 'p3'"):
+        refuse_overlap(workspace, read_test(test), "t")
+
+
+def test_the_whole_way_by_commands(tiny: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("pool.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows(30)))
+    Path("test.jsonl").write_text(
+        "".join(json.dumps(r | {"answer": "red"}) + "\n" for r in rows(4, 50))
+    )
+
+    def run(*words: str, code: int = 0) -> str:
+        found = CliRunner().invoke(app, ["sft", *words])
+        assert found.exit_code == code, found.output + str(found.exception)
+        return found.output
+
+    run("score", "pool.jsonl", "-w", "w", "--model", str(tiny), "--max-new-tokens", "4")
+    assert "facility-location" in run("designs")
+    assert "8 of 30" in run("select", "-w", "w", "--method", "min-margin", "--budget", "8")
+    run("export", "-w", "w", "--out", "x.csv", "--format", "csv")
+    answers = Path("a.jsonl")
+    ids = [line.split(",")[0] for line in Path("x.csv").read_text("utf-8-sig").splitlines()[1:]]
+    answers.write_text("".join(json.dumps({"id": i, "answer": "red"}) + "\n" for i in ids))
+    assert "8 new answers" in run("import", "a.jsonl", "-w", "w")
+    assert "8 answers" in run("train", "-w", "w", "--model", str(tiny), "--name", "m",
+                              "--epochs", "1")  # fmt: skip
+    out = run("eval", "test.jsonl", "-w", "w", "--trained", "m", "--out", "d.jsonl",
+              "--max-new-tokens", "4")  # fmt: skip
+    assert "mean of tasks" in out
+    assert len(Path("d.jsonl").read_text().splitlines()) == 4
