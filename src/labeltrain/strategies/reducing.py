@@ -61,7 +61,8 @@ class PoolReducer(Strategy):
         if size == 0:
             drawn = rng.choice(view.candidates, count, replace=False)
             return Picks(drawn, why="nothing to compare with yet: a random draw")
-        picks = self._base.select(view.narrowed(few), size, rng)
+        here = view.narrowed(few).apart(self.name)
+        picks = self._base.select(here, size, rng)
         k = len(picks.positions)
         missing = count - k
         if missing <= 0:
@@ -99,7 +100,8 @@ class PoolReducer(Strategy):
             drawn = rng.choice(view.candidates, count, replace=False)
             why = "nothing to compare with yet: a random draw"
             return Picks(drawn, why=why, notes=(note,) * count)
-        picks = self._base.select(view.narrowed(few), min(count, len(few)), rng)
+        here = view.narrowed(few).apart(f"{self.name} {seed}")
+        picks = self._base.select(here, min(count, len(few)), rng)
         notes = (None,) * len(picks.positions) if picks.notes is None else tuple(picks.notes)
         plain = [one is None or isinstance(one, dict) for one in notes]
         return replace(
