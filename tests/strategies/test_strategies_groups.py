@@ -49,7 +49,9 @@ Said = Callable[[int, int], Any]
 class Game:
     """A round, or several, of any strategy: every fifth item is skipped."""
 
-    def __init__(self, *, kind: str = "multiclass", pending: int = 0, n: int = 90) -> None:
+    def __init__(
+        self, *, kind: str = "multiclass", pending: int = 0, n: int = 90, costs: bool = False
+    ) -> None:
         self.start = pool_view(n=n, labelled=12, pending=pending, kind=kind, number=1, seed=3)
         rng = np.random.default_rng(8)
         self.truth: Any = rng.integers(3, size=n)
@@ -60,7 +62,8 @@ class Game:
         )
         self.history = list(self.start.history)
         self.skipped: set[int] = set()
-        self.asked = 0  # in this round
+        self.costs = self.start.costs if costs else np.ones(n)
+        self.asked = 0.0  # in this round
 
     def view(self, number: int, budget: float, memo: Memo | None) -> PoolView:
         start, known = self.start, list(self.labels)
@@ -68,14 +71,20 @@ class Game:
         out, labels = start.probabilities[known], np.array(list(self.labels.values()))
         return PoolView(
             start.n, 3, kind=start.kind, labelled=known, labels=labels,
-            pending=start.pending, candidates=[i for i in range(start.n) if i not in taken],
+            pending=start.pending,
+            candidates=[
+                i for i in range(start.n)
+                if i not in taken and self.costs[i] <= budget - self.asked
+            ],
             round=Round(number, budget, self.asked), history=self.history,
-            sources={**start._sources, "out_of_fold": out}, memo=memo,
+            sources={**start._sources, "out_of_fold": out, "costs": self.costs}, memo=memo,
         )  # fmt: skip
 
     def tell(self, number: int, picks: Picks) -> None:
         notes = picks.notes or (None,) * len(picks.positions)
         for position, note in zip(picks.positions.tolist(), notes, strict=True):
+            if self.costs[position] > self.budget - self.asked:
+                continue
             answer = None if position % 5 == 2 else np.array(self.truth[position]).tolist()
             if answer is not None:
                 self.labels[position] = answer
@@ -83,7 +92,7 @@ class Game:
                 self.skipped.add(position)
             code = tuple(answer) if isinstance(answer, list) else answer
             self.history.append(Past(position, number, code, note, ""))
-            self.asked += 1
+            self.asked += self.costs[position]
 
     def play(
         self,
@@ -95,12 +104,14 @@ class Game:
         keep: bool = True,
         seen: Callable[[PoolView, Picks], None] | None = None,
     ) -> list[list[int]]:
-        groups = []
+        groups, self.budget = [], budget
         for number in range(1, rounds + 1):
-            memo, self.asked, turn = Memo(), 0, 0
+            memo, self.asked, turn = Memo(), 0.0, 0
             while self.asked < budget:
                 view = self.view(number, budget, memo if keep else None)
-                count = min(parallel, budget - self.asked)
+                count = min(parallel, int(budget - self.asked), len(view.candidates))
+                if not count:
+                    break
                 picks = strategy.select(view, count, np.random.default_rng([number, turn]))
                 if seen is not None:
                     seen(view, picks)
@@ -126,6 +137,17 @@ def test_what_is_kept_between_groups_changes_nothing(
     )
     assert kept == dropped
     assert len(kept) >= 2 * (14 // parallel)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_what_is_kept_changes_nothing_where_items_cost(name: str) -> None:
+    """Late in a round what costs too much is no candidate any more."""
+    base, options = EVERY[name]
+    both = [
+        Game(costs=True).play(registry.make(base, options), 3, budget=23, keep=keep)
+        for keep in (True, False)
+    ]
+    assert both[0] == both[1]
 
 
 @pytest.mark.parametrize("name", ["galaxy", "direct", "tailor", "second opinion of tailor"])
@@ -331,6 +353,7 @@ def test_notes_have_names_of_classes_and_others_are_ignored(name: str) -> None:
     base, options = EVERY[name]
     game = Game()
     game.play(registry.make(base, options), 5, rounds=2)
+    game.asked = 0.0
     view = game.view(3, 14, None)
     names = ("0", "1", "2")
     for past in view.history:

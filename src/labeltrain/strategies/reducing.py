@@ -85,13 +85,16 @@ class PoolReducer(Strategy):
         kept = [p.note[SEED] for p in now if isinstance(p.note, dict) and SEED in p.note]
         seed = int(kept[0] if kept else rng.spawn(1)[0].integers(2**32))  # `rng` is of the base
 
+        opened = view.opened()
+
         def whole() -> np.ndarray:
-            opened = view.opened()
             wanted = min(int(view.round.budget), len(opened.candidates))
             return self.part(opened, wanted, np.random.default_rng(seed))
 
         inside = np.zeros(view.n, dtype=bool)
-        inside[view.memo(f"part of {self.name} {seed}", whole)] = True
+        # Late in a round others may be candidates, as when items cost too much: another part.
+        name = f"part of {self.name} {seed} of {opened.choice}"
+        inside[view.memo(name, whole)] = True
         few = view.candidates[inside[view.candidates]]
         note = {SEED: seed}
         if len(few) == 0:  # all of it was asked: what was labelled since has a part of its own

@@ -236,8 +236,9 @@ class _Group:
         """Return what a strategy picks for the whole round, in order."""
         opened, seed = self._opened, self._seed
         size = min(len(opened.candidates), max(1, int(opened.round.budget)))
+        # Late in a round others may be candidates, as when items cost too much: another batch.
         return opened.memo(
-            f"tailor {arm.label} {seed}",
+            f"tailor {arm.label} {seed} of {opened.choice}",
             lambda: arm.strategy.select(opened, size, np.random.default_rng([seed, arm.number])),
         )
 

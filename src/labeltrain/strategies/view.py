@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -103,6 +104,11 @@ class PoolView:
         view = copy.copy(self)
         view._space = f"{self._space}{name}: "
         return view
+
+    @property
+    def choice(self) -> str:
+        """A short name of the set of candidates, for what is derived from it."""
+        return hashlib.blake2b(self.candidates.tobytes(), digest_size=8).hexdigest()
 
     def after(
         self,
