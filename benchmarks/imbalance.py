@@ -11,8 +11,10 @@ experiment and strategy:
   many times fewer that is;
 - `margin`, `badge`, `galaxy`: the same for all of the rise of these;
 - `area`: the mean score over all rounds, and its difference from that of each other strategy;
-- `found`: labels of the rare classes at the end: of those with less than a fifth of the items of
-  the largest one.
+- `macro_f1`: the same in macro-F1, where that is not the metric already;
+- `found`: answers of the rare classes at the end: of those with less than a fifth of the items of
+  the largest one. Where answers may be wrong (`wrong_answers`), these are not all rare items, and
+  not all rare items that were asked: nobody but the evaluator knows the true labels.
 
 Intervals are 95 %, seeds resampled jointly; those of `area` are t intervals of paired differences.
 A curve that never gets there counts with its last number of labels, so that the value is a bound,
@@ -38,7 +40,9 @@ RIVALS = ("margin", "badge", "galaxy")
 SMALL = 0.2  # of the items of the largest class
 NEEDED = "random's labels"
 DRAWN = ("random", "margin", "badge", "galaxy", "direct", "tailor", "cbal")
-METRICS = ("balanced_accuracy", "macro_f1", "map")  # of several labels only the last two
+MACRO = "macro_f1"
+METRICS = ("balanced_accuracy", MACRO, "map")  # of several labels only the last two
+BESIDE = ("margin", "badge")  # tables say how many times fewer labels than these
 
 
 class Line(NamedTuple):
@@ -50,6 +54,7 @@ class Line(NamedTuple):
     labels: list[int]
     scores: dict[str, list[float]]
     found: list[int]
+    wrong: bool | None = None  # whether answers may be; None in files that do not say
 
 
 def main() -> None:
@@ -66,7 +71,8 @@ def main() -> None:
     options = parser.parse_args()
     lines = [line for source in options.sources for line in read(source)]
     found = tables_of(lines, options.metric)
-    rows = [row for name in found for row in numbers(name, found)]
+    macro = {} if options.metric == MACRO else tables_of(lines, MACRO)
+    rows = [row for name in found for row in numbers(name, found, macro)]
     for text in markdown(rows) if options.table else map(_line, rows):
         print(text)
     if options.out:
@@ -94,6 +100,7 @@ def lines_of(results: Results) -> list[Line]:
     []
     """
     rare = {e.name: e.test_counts < SMALL * e.test_counts.max() for e in results.experiments}
+    wrong = _wrong_answers(results.spec)
     return [
         Line(
             curve.experiment,
@@ -102,10 +109,23 @@ def lines_of(results: Results) -> list[Line]:
             np.asarray(curve.labels).tolist(),
             {m: np.round(curve.scores[m], 6).tolist() for m in METRICS if m in curve.scores},
             np.asarray(curve.found)[:, rare[curve.experiment]].sum(axis=1).astype(int).tolist(),
+            curve.experiment in wrong,
         )
         for curve in results.curves
         if curve.complete and curve.found is not None
     ]
+
+
+def _wrong_answers(spec: str) -> set[str]:
+    """Return the experiments of a study in which answers may be wrong."""
+    import yaml
+
+    from labeltrain.studies.spec import StudySpec
+
+    if not spec:
+        return set()
+    experiments = StudySpec.model_validate(yaml.safe_load(spec)).experiments
+    return {e.title for e in experiments if e.oracle.noise or e.oracle.annotators or e.oracle.flips}
 
 
 class Strategy(NamedTuple):
@@ -115,6 +135,7 @@ class Strategy(NamedTuple):
     scores: np.ndarray  # (S, R)
     found: np.ndarray  # (S, R)
     seeds: list[int]
+    wrong: bool = False  # may answers be?
 
 
 Tables = dict[str, dict[str, Strategy]]
@@ -143,12 +164,19 @@ def tables_of(lines: Sequence[Line], metric: str = METRICS[0]) -> Tables:
             np.array([line.scores[metric] for line in some]),
             np.array([line.found for line in some]),
             [line.seed for line in some],
+            any(map(_may_be_wrong, some)),
         )
     return found
 
 
-def numbers(name: str, tables: Tables) -> list[dict[str, Any]]:
-    """Return the numbers of one experiment."""
+def _may_be_wrong(line: Line) -> bool:
+    if line.wrong is not None:
+        return line.wrong
+    return any(word in line.experiment for word in (", noise", ", annotators"))
+
+
+def numbers(name: str, tables: Tables, macro: Tables | None = None) -> list[dict[str, Any]]:
+    """Return the numbers of one experiment; `macro` are the tables in macro-F1."""
     if name.endswith(LONG):
         return []
     here = tables[name]
@@ -157,7 +185,11 @@ def numbers(name: str, tables: Tables) -> list[dict[str, Any]]:
     for strategy, curve in here.items():
         common = {"experiment": name, "strategy": strategy, "seeds": len(curve.seeds)}
         rows.append({**common, "kind": "area", **_area(strategy, here)})
-        rows.append({**common, "kind": "found", "value": float(curve.found[:, -1].mean())})
+        if macro and strategy in macro.get(name, {}):
+            score = _area(strategy, macro[name])
+            rows.append({"metric": MACRO, **common, "kind": MACRO, **score})
+        many = float(curve.found[:, -1].mean())
+        rows.append({**common, "kind": "found", "value": many, "wrong_answers": curve.wrong})
         if reference is not None:
             for share in SHARES:
                 held = _labels(curve, reference, share)
@@ -251,9 +283,10 @@ def markdown(rows: Sequence[dict[str, Any]]) -> list[str]:
         groups.setdefault(mine, []).append(row)
     text = []
     for strategies, some in groups.items():
-        for title, kind, cell in PAGES:
-            chosen = [row for row in some if row["kind"] == kind]
-            text += _page(title, strategies, chosen, cell)
+        for title, kind, cell, fits in PAGES:
+            chosen = [row for row in some if row["kind"] == kind and fits(row)]
+            if chosen:
+                text += _page(title, strategies, chosen, cell)
         for share in SHARES[1:]:
             chosen = [row for row in some if row["kind"] == "random" and row["share"] == share]
             chosen = [row for row in chosen if row["strategy"] != "random"]
@@ -262,10 +295,18 @@ def markdown(rows: Sequence[dict[str, Any]]) -> list[str]:
             if chosen:
                 columns = [NEEDED, *shown]
                 text += _page(title, columns, [*map(_needed, chosen), *chosen], _times)
+        for rival in BESIDE:
+            chosen = [row for row in some if row["kind"] == rival and row["strategy"] != "random"]
+            shown = [s for s in strategies if s not in (rival, "random")]
+            if chosen:
+                title = f"Times fewer labels than {rival}, for all of its rise"
+                text += _page(title, shown, chosen, _times)
         if set(RIVALS) < set(strategies):
-            chosen = [row for row in some if row["kind"] == "area"]
             shown = [s for s in strategies if s not in (*RIVALS, "random")]
-            text += _page("Above the best of " + ", ".join(RIVALS), shown, chosen, _above)
+            best = "bove the best of " + ", ".join(RIVALS)
+            for title, kind in (("A" + best, "area"), ("Macro-F1 a" + best, MACRO)):
+                chosen = [row for row in some if row["kind"] == kind]
+                text += _page(title, shown, chosen, _above) if chosen else []
     return text
 
 
@@ -288,10 +329,27 @@ def _above(row: dict[str, Any]) -> str:
     return shown if low is None else f"{shown} ({100 * low:.1f} to {100 * high:.1f})"
 
 
-PAGES: tuple[tuple[str, str, Callable[[dict[str, Any]], str]], ...] = (
-    ("Mean over rounds", "area", lambda row: f"{100 * row['value']:.1f}"),
-    ("At the end", "area", lambda row: f"{100 * row['end']:.1f}"),
-    ("Labels of rare classes", "found", lambda row: f"{row['value']:.0f}"),
+def _always(row: dict[str, Any]) -> bool:
+    return True
+
+
+Cell = Callable[[dict[str, Any]], str]
+PAGES: tuple[tuple[str, str, Cell, Callable[[dict[str, Any]], bool]], ...] = (
+    ("Mean over rounds", "area", lambda row: f"{100 * row['value']:.1f}", _always),
+    ("At the end", "area", lambda row: f"{100 * row['end']:.1f}", _always),
+    ("Macro-F1, mean over rounds", MACRO, lambda row: f"{100 * row['value']:.1f}", _always),
+    (
+        "Rare items found",
+        "found",
+        lambda row: f"{row['value']:.0f}",
+        lambda row: not row["wrong_answers"],
+    ),
+    (
+        "Answers of rare classes, right or wrong",
+        "found",
+        lambda row: f"{row['value']:.0f}",
+        lambda row: bool(row["wrong_answers"]),
+    ),
 )
 
 

@@ -156,6 +156,47 @@ def test_a_group_cuts_a_gap_into_equal_parts():
     assert sorted(picks) == [5, 10, 15, 20, 25, 30, 35]
 
 
+def test_an_open_question_of_an_earlier_group_splits_its_gap_and_a_skipped_one_does_not():
+    for waiting, pick in (([4], (2, (GAP, 3))), ([], (3, (GAP, 6)))):
+        fresh = Cuts(9, [0, 8], [1, -1], [4], waiting=waiting)
+        kept = Cuts(9, [0, 8], [1, -1])
+        kept.drop(4)
+        kept.new_group(waiting)
+        assert fresh.propose() == kept.propose() == pick
+
+
+@given(LINES, st.integers(0, 2**32 - 1))
+def test_open_questions_are_the_same_however_they_came(w: list[int], seed: int):
+    """Told, dropped and waiting in any order, or all at once."""
+    rng = np.random.default_rng(seed)
+    line, now, dropped = cuts(w), list(w), dict[int, bool]()
+    for _ in range(len(w)):
+        free = [i for i, sign in enumerate(now) if not sign and i not in dropped]
+        if not free:
+            break
+        for rank in rng.choice(free, min(len(free), int(rng.integers(1, 4))), replace=False):
+            line.drop(int(rank))
+            dropped[int(rank)] = True
+        line.new_group()
+        for rank in [r for r in dropped if rng.random() < 0.4]:  # answered, skipped, or still open
+            if rng.random() < 0.7:
+                now[rank] = int(rng.choice([-1, 1]))
+                line.tell(rank, now[rank])
+                del dropped[rank]
+            else:
+                dropped[rank] = False
+        waiting = [rank for rank, open_ in dropped.items() if open_]
+        line.new_group(waiting)
+        again = Cuts(
+            len(w),
+            [i for i, sign in enumerate(now) if sign],
+            [sign for sign in now if sign],
+            dropped,
+            waiting=waiting,
+        )
+        assert line.propose() == again.propose()
+
+
 def test_a_group_takes_other_gaps_first():
     w = [1, *[0] * 9, -1, *[0] * 7, 1, 1]
     line = cuts(w)

@@ -98,12 +98,52 @@ def test_the_model_of_a_round_stays_what_it_was(tmp_path: Path) -> None:
             project.tell({row["id"]: truth[row["id"]] for row in rows})
             note = project.state.history()[-1].note
             assert note["phase"] == 1
-            order = class_order(p, note["class"]).tolist()
+            order = class_order(p, project.state.classes.index(note["class"])).tolist()
             intervals.append([order.index(item) for item in note["interval"]])
         for (low, high), (lower, higher) in pairwise(intervals):
             assert low <= lower <= higher <= high
         later = project.fitted().predict_proba(project.features())
         assert not np.allclose(p, later, atol=1e-3)  # those of a new model would be others
+
+
+@pytest.mark.parametrize("strategy", ["galaxy", "direct", "tailor"])
+def test_a_class_that_is_dropped_takes_nothing_of_the_history_with_it(
+    tmp_path: Path, strategy: str
+) -> None:
+    """Notes name classes: their indices change when one of them is taken back."""
+    project, truth = begun(tmp_path / "p", strategy)
+    with project:
+        project.tell({"i5": "a mistake"}, add_classes=True)
+        project.tell({"i6": "odd"}, add_classes=True)
+        for _ in range(4):
+            project.tell({row["id"]: truth[row["id"]] for row in project.next(5, of=20)})
+        project.tell({"i5": "rare"})
+        project.drop_class("a mistake")  # "odd" was the fourth class, and is the third
+        known = set(project.state.classes)
+        for _ in range(5):
+            rows = project.next(5, of=20)
+            assert len(rows) == 5
+            project.tell({row["id"]: truth[row["id"]] for row in rows})
+        notes = [past.note for past in project.state.history() if past.round > 1]
+    named = {(n.get("note") or n).get("class", (n.get("note") or n).get("galaxy")) for n in notes}
+    assert named - {None} <= known
+
+
+def test_galaxy_halves_what_open_questions_leave(tmp_path: Path) -> None:
+    """Two groups in a row, and nobody has answered: the second keeps away from the first."""
+    project, _ = begun(tmp_path / "p", "galaxy")
+    with project:
+        order = class_order(project.fitted().predict_proba(project.features()), 1).tolist()
+        place = {f"i{item}": rank for rank, item in enumerate(order)}
+        known = [place[i] for i in ("i0", "i1", "i100", "i150", "i200")]
+        both = [[place[row["id"]] for row in project.next(3, of=40)] for _ in range(2)]
+        first, second = both
+        ends = sorted([*known, *first])
+        for rank in second:  # each in the middle of what was the longest part
+            above = max(e for e in ends if e < rank)
+            below = min(e for e in ends if e > rank)
+            assert abs((rank - above) - (below - rank)) <= 1
+            ends = sorted([*ends, rank])
 
 
 def test_a_new_class_opens_a_new_round(tmp_path: Path) -> None:

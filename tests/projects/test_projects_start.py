@@ -130,7 +130,7 @@ def test_a_strategy_has_its_parameters(tmp_path: Path) -> None:
         assert project.strategy("galaxy").rare is None
         project.next(4)
         notes = [p["note"] for p in project.state.asked.values() if p["strategy"] == "direct"]
-        assert {note["class"] for note in notes} == {1}
+        assert {note["class"] for note in notes} == {project.state.classes[1]}
     with Project.open(tmp_path / "p") as again:
         assert again.strategy().rare == ["sport"]
 

@@ -71,7 +71,7 @@ def test_galaxy_asks_the_most_like_a_class_that_nobody_has_seen() -> None:
         "galaxy", probabilities=p, labelled=[0, 5], labels=[0, 1], budget=3, classes=3,
         ask=lambda positions: [0] * len(positions), parallel=3,
     )  # fmt: skip
-    assert [note["galaxy"] for note in found.notes] == [0, 1, 2]
+    assert [note["galaxy"] for note in found.notes] == ["0", "1", "2"]
     assert found.positions[2] == 2
 
 
@@ -135,7 +135,7 @@ def test_galaxy_against_its_slow_twin(seed: int, classes: int, n: int) -> None:
         "galaxy", probabilities=p, labelled=known, labels=truth[known], budget=count,
         classes=classes, ask=lambda positions: truth[positions],
     )  # fmt: skip
-    fast = [(p, note["galaxy"]) for p, note in zip(found.positions, found.notes, strict=True)]
+    fast = [(p, int(note["galaxy"])) for p, note in zip(found.positions, found.notes, strict=True)]
     assert fast[: len(slow)] == slow
 
 
@@ -205,7 +205,7 @@ def test_direct_in_the_way_of_labelbench() -> None:
             "direct", probabilities=p, labelled=np.arange(200), labels=truth[:200], budget=budget,
             ask=lambda positions: truth[positions], parallel=20, compat="labelbench",
         )  # fmt: skip
-        first = [note["class"] for note in found.notes if note["phase"] == 1]
+        first = [int(note["class"]) for note in found.notes if note["phase"] == 1]
         assert len(found.positions) == budget
         frequent = np.argsort(-np.bincount(truth[:200], minlength=classes), kind="stable")
         assert list(dict.fromkeys(first)) == frequent.tolist()
@@ -276,7 +276,7 @@ def test_d10_budget_uniqueness_and_intervals(
     searched = 0
     for position, note in zip(found.positions, found.notes, strict=True):
         if note["phase"] == 1:
-            rank = {item: r for r, item in enumerate(order[note["class"]].tolist())}
+            rank = {item: r for r, item in enumerate(order[int(note["class"])].tolist())}
             low, high = note["interval"]
             assert rank[low] <= rank[position] <= rank[high]
             searched += 1
@@ -299,28 +299,104 @@ def test_a_monotone_change_of_a_binary_score_changes_nothing(seed: int, name: st
     assert picks(p) == picks(p**3)
 
 
+def schedule(
+    counts: list[int], budget: int, *, searchable: list[int] | None = None,
+    history: list[Past] | None = None, number: int = 1, parallel: int = 1,
+) -> Schedule:  # fmt: skip
+    every = list(range(len(counts)))
+    return Schedule(
+        every, [f"c{k}" for k in every], np.array(counts),
+        every if searchable is None else searchable, history or [], Round(number, budget), parallel,
+        RNG,
+    )  # fmt: skip
+
+
+def searched(k: int, number: int, size: int = 1) -> Past:
+    note = {"phase": 1, "class": f"c{k}", "interval": [0, 1], "size": size}
+    return Past(0, number, 0, note, "direct")
+
+
 def test_many_classes_and_a_small_batch_are_served_in_turns() -> None:
-    counts = np.arange(1, 31)  # class 0 is the rarest
     served: list[int] = []
     history: list[Past] = []
     for number in range(1, 16):
-        schedule = Schedule(list(range(30)), counts, history, number, 20, 1, RNG)
-        assert len(schedule.served) == 2
-        assert schedule.first_phase == 5
-        assert schedule.group == 1
-        for k in schedule.served:
-            note = {"phase": 1, "class": k, "parallel": 1, "interval": [0, 1], "size": 1}
-            history.append(Past(0, number, 0, note, "direct"))
-        served += schedule.served
+        made = schedule(list(range(1, 31)), 20, history=history, number=number)  # 0 is the rarest
+        assert [made.owed(k) for k in made.served] == [5, 5]
+        history += [searched(k, number) for k in made.served]
+        served += made.served
     assert served[:4] == [0, 1, 2, 3]
     assert sorted(served) == list(range(30))  # all of them, once
 
 
-def test_groups_are_small_enough_to_shrink_between_them() -> None:
-    schedule = Schedule([0, 1, 2], np.array([1, 5, 9]), [], 1, 24, 20, RNG)
-    assert (schedule.served, schedule.first_phase, schedule.group) == ([0], 12, 4)
-    schedule = Schedule([0, 1, 2], np.array([1, 5, 9]), [], 1, 300, 5, RNG)
-    assert (schedule.served, schedule.first_phase, schedule.group) == ([0, 1, 2], 50, 5)
+def test_half_of_the_budget_is_shared_among_the_classes_that_can_be_searched() -> None:
+    made = schedule([0, 5, 9, 3], 27, searchable=[1, 2, 3])
+    assert made.served == [3, 1]
+    assert made.left == 13
+    assert made.shares(5, {3: 99, 1: 99}) == {3: 3, 1: 2}
+    assert made.shares(5, {3: 1, 1: 99}) == {3: 1, 1: 4}  # what one cannot use, the other does
+    assert made.shares(5, {3: 1, 1: 0}) == {3: 1, 1: 0}
+    past = [*(searched(3, 1) for _ in range(3)), *(searched(1, 1) for _ in range(8))]
+    made = schedule([0, 5, 9, 3], 27, searchable=[1, 2, 3], history=past)
+    assert made.left == 2
+    assert made.shares(2, {3: 99, 1: 99}) == {3: 2, 1: 0}
+    assert schedule([0, 0, 9], 27, searchable=[]).served == []
+
+
+@pytest.mark.parametrize(("budget", "parallel"), [(10, 5), (10, 10), (20, 5), (50, 20), (30, 7)])
+def test_all_parallel_answers_search_until_half_of_the_budget_is_spent(
+    budget: int, parallel: int
+) -> None:
+    n, cut = 1001, 137
+    truth = [1] * cut + [-1] * (n - cut)
+    found = labeltrain.select(
+        "direct", probabilities=ranked(n), labelled=[0, n - 1], labels=[0, 1], budget=budget,
+        ask=lambda positions: [int(truth[p] < 0) for p in positions], parallel=parallel,
+    )  # fmt: skip
+    phases = [note["phase"] for note in found.notes]
+    assert phases == [1] * (budget // 2) + [2] * (budget - budget // 2)
+
+
+def test_a_class_without_a_label_does_not_keep_others_from_being_searched() -> None:
+    """Class 9 exists in name only; others have no label at first."""
+    rng = np.random.default_rng(0)
+    n, classes = 600, 10
+    truth = rng.integers(0, classes - 1, n)
+    logits = rng.normal(size=(n, classes))
+    logits[np.arange(n), truth] += 2
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    known = list(range(5))
+    history: tuple[Past, ...] = ()
+    served: list[str] = []
+    for _ in range(10):
+        found = labeltrain.select(
+            "direct", probabilities=p, labelled=known, labels=truth[known], budget=20, parallel=5,
+            ask=lambda positions: truth[positions], history=history, classes=classes,
+        )  # fmt: skip
+        history, known = found.history, known + found.positions.tolist()
+        assert sum(note["phase"] == 1 for note in found.notes) == 10
+        served += {note["class"] for note in found.notes if note["phase"] == 1}
+    assert {int(name) for name in served} == set(range(classes - 1))
+    times = [served.count(str(k)) for k in range(classes - 1)]
+    assert max(times) - min(times) <= 1
+    walked = [note["class"] for note in history_notes(history) if note["phase"] == 2]
+    assert walked.count("9") >= 10  # what looks most like it is still asked
+
+
+def history_notes(history: tuple[Past, ...]) -> list[Any]:
+    return [past.note for past in history]
+
+
+def test_a_class_is_searched_once_both_of_its_signs_are_known() -> None:
+    """Nothing but one class is labelled when the round is opened."""
+    n, cut = 400, 40
+    truth = [1] * cut + [-1] * (n - cut)
+    found = labeltrain.select(
+        "direct", probabilities=ranked(n), labelled=[n - 1], labels=[1], budget=40, classes=2,
+        ask=lambda positions: [int(truth[p] < 0) for p in positions], parallel=2,
+    )  # fmt: skip
+    phases = [note["phase"] for note in found.notes]
+    assert phases[:2] == [2, 2]
+    assert phases[2:12] == [1] * 10
 
 
 # -- TAILOR --------------------------------------------------------------------------------------
@@ -529,20 +605,6 @@ def test_the_memo_may_be_dropped_at_any_time(strategy: Strategy) -> None:
         return [past.position for past in trajectory.state.history]
 
     assert picks(True) == picks(False)
-
-
-def test_tailor_over_galaxy_badge_and_margin_with_skipped_and_pending_items() -> None:
-    view = pool_view(n=90, labelled=10, pending=20, budget=30, number=2)
-    skipped = [Past(int(p), 1, None, {"arm": "badge", "seed": 1}, "tailor") for p in (5, 6)]
-    open_ = [p for p in view.candidates.tolist() if p not in (5, 6)]
-    view = view.after((*view.history, *skipped), np.array(open_))
-    view.round = Round(2, 30)
-    arms = ["galaxy", "badge", "margin"]
-    found = Tailor(arms).select(view, 30, np.random.default_rng(0))
-    assert len(set(found.positions.tolist())) == 30
-    assert set(found.positions.tolist()) <= set(open_)
-    used = {note["arm"] for note in found.notes or ()}
-    assert used == {"galaxy", "badge", "margin"}
 
 
 @pytest.mark.parametrize("name", ["galaxy", "direct", "tailor"])

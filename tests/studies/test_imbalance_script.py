@@ -30,6 +30,76 @@ def a_line(name: str, strategy: str, seed: int, labels: list[int], slope: float)
     return Line(name, strategy, seed, labels, {"balanced_accuracy": scores}, found)
 
 
+def rivals(seeds: int = 6) -> list[Any]:
+    """Margin, badge, galaxy and direct; in macro-F1 direct is two points below badge."""
+    from benchmarks.imbalance import Line
+
+    slopes = {"random": 0.1, "margin": 0.2, "badge": 0.4, "galaxy": 0.3, "direct": 0.8}
+    macro = {"random": 0.40, "margin": 0.46, "badge": 0.50, "galaxy": 0.47, "direct": 0.48}
+    return [
+        Line(
+            name, strategy, seed, SHORT,
+            {
+                "balanced_accuracy": [0.5 + 0.001 * slope * m for m in SHORT],
+                "macro_f1": [macro[strategy] + 0.001 * (seed % 2) * (strategy == "direct")] * 4,
+            },
+            [m // 5 for m in SHORT],
+            wrong,
+        )
+        for name, wrong in (("News", False), ("News, noise", True))
+        for seed in range(seeds)
+        for strategy, slope in slopes.items()
+    ]  # fmt: skip
+
+
+def test_macro_f1_above_the_best_labels_beside_rivals_and_what_was_found() -> None:
+    from benchmarks.imbalance import markdown, numbers, tables_of
+
+    tables, macro = tables_of(rivals()), tables_of(rivals(), "macro_f1")
+    rows = [row for name in tables for row in numbers(name, tables, macro)]
+    (row,) = [
+        r for r in rows
+        if (r["experiment"], r["strategy"], r["kind"]) == ("News", "direct", "macro_f1")
+    ]  # fmt: skip
+    assert row["metric"] == "macro_f1"
+    gap, low, high = row["against"]["badge"]
+    assert gap == pytest.approx(-0.0195)
+    assert low < gap < high
+    page = "\n".join(markdown(rows))
+    assert "| Macro-F1 above the best of margin, badge, galaxy | direct |" in page
+    assert f"| News | {100 * gap:+.1f} ({100 * low:.1f} to {100 * high:.1f}) |" in page
+    title = "Times fewer labels than badge, for all of its rise"
+    assert f"| {title} | margin | galaxy | direct |" in page
+    (beside,) = [
+        r for r in rows
+        if (r["experiment"], r["strategy"], r["kind"]) == ("News", "direct", "badge")
+    ]  # fmt: skip
+    assert beside["value"] == pytest.approx(2.0)
+    assert "2.0 (2.0 to 2.0) |" in page
+    found = {r["experiment"]: r["wrong_answers"] for r in rows if r["kind"] == "found"}
+    assert found == {"News": False, "News, noise": True}
+    blocks = page.strip().split("\n\n")
+    (right,) = [block for block in blocks if block.startswith("| Rare items found")]
+    (wrong,) = [b for b in blocks if b.startswith("| Answers of rare classes, right or wrong")]
+    assert "| News | 8 " in right
+    assert "noise" not in right
+    assert "| News, noise | 8 " in wrong
+
+
+def test_curves_that_do_not_say_are_told_by_their_names() -> None:
+    from benchmarks.imbalance import Line, tables_of
+
+    def wrong(name: str, said: bool | None = None) -> bool:
+        line = Line(name, "random", 0, [1], {"balanced_accuracy": [0.5]}, [1], said)
+        return tables_of([line])[name]["random"].wrong
+
+    assert wrong("R8, noise")
+    assert wrong("MNIST, annotators")
+    assert not wrong("R8")
+    assert wrong("R8", said=True)
+    assert not wrong("R8, noise", said=False)
+
+
 def a_study(seeds: int = 6) -> list[Any]:
     """Margin needs a half, direct a tenth of what random needs; entropy never gets there."""
     made = []
@@ -125,7 +195,9 @@ def test_it_reads_a_study_and_the_curves_that_were_kept(tmp_path: Path) -> None:
         [*SCRIPT, tmp_path / "w", "--curves", kept], capture_output=True, text=True, check=True
     )
     rows = [json.loads(text) for text in done.stdout.splitlines()]
-    assert {row["kind"] for row in rows} == {"area", "found", "random"}
+    assert {row["kind"] for row in rows} == {"area", "found", "macro_f1", "random"}
+    assert all(row["wrong_answers"] for row in rows if row["kind"] == "found")
+    assert {row["metric"] for row in rows if row["kind"] == "macro_f1"} == {"macro_f1"}
     assert {row["share"] for row in rows if row["kind"] == "random"} == {0.75, 0.9, 1.0}
     again = subprocess.run(
         [*SCRIPT, kept, "--plot", picture, "--out", tmp_path / "out.jsonl"],
@@ -134,11 +206,17 @@ def test_it_reads_a_study_and_the_curves_that_were_kept(tmp_path: Path) -> None:
     assert again.stdout == done.stdout
     assert picture.read_bytes().startswith(b"\x89PNG")
     table = subprocess.run([*SCRIPT, kept, "--table"], capture_output=True, text=True, check=True)
-    assert "| Labels of rare classes | random | direct |" in table.stdout
+    assert "| Answers of rare classes, right or wrong | random | direct |" in table.stdout
+    assert "Rare items found" not in table.stdout
+    written = [json.loads(t) for t in (tmp_path / "out.jsonl").read_text().splitlines()]
+    kinds = {(row["kind"], row["metric"]) for row in written}
+    assert ("macro_f1", "macro_f1") in kinds
+    assert ("area", "balanced_accuracy") in kinds
     macro = subprocess.run(
         [*SCRIPT, kept, "--metric", "macro_f1"], capture_output=True, text=True, check=True
     )
     assert macro.stdout != done.stdout
+    assert '"kind": "macro_f1"' not in macro.stdout  # it is the metric of all rows then
 
 
 def test_the_docs_have_the_tables_of_the_curves_that_are_kept() -> None:

@@ -30,6 +30,8 @@ class Cuts:
         What is labelled, in any order.
     dropped : iterable of int
         Ranks without a label that may not be asked.
+    waiting : iterable of int
+        Those of them whose answers may still come: they split their gaps.
     inverted_only : bool
         Go outwards from a -1 above a +1 only, as LabelBench does.
 
@@ -51,6 +53,7 @@ class Cuts:
         signs: Iterable[int] = (),
         dropped: Iterable[int] = (),
         *,
+        waiting: Iterable[int] = (),
         inverted_only: bool = False,
     ) -> None:
         self.size = size
@@ -62,7 +65,7 @@ class Cuts:
         self._down: dict[int, int] = {}
         self._gaps: list[tuple[int, int, int]] = []  # free items, first and last labelled rank
         self._beside: list[tuple[int, int, int, int, int]] = []  # ranks away, side, rank, its cut
-        self._split: dict[int, list[int]] = {}  # gaps with questions of this group in them
+        self._split: dict[int, list[int]] = {}  # gaps with open questions in them
         for rank in dropped:
             self._take(int(rank))
             insort(self._dropped, int(rank))
@@ -73,6 +76,7 @@ class Cuts:
             self._take(rank)
         for above, below in zip(self._labelled, self._labelled[1:], strict=False):
             self._join(above, below)
+        self.new_group(waiting)
 
     def tell(self, rank: int, sign: int) -> None:
         """Take the answer to one item in."""
@@ -100,26 +104,30 @@ class Cuts:
             return
         self._take(rank)
         insort(self._dropped, rank)
-        at = bisect_left(self._labelled, rank)
-        if 0 < at < len(self._labelled):
-            above, below = self._labelled[at - 1], self._labelled[at]
-            if self._sign[above] != self._sign[below]:
-                self._split.setdefault(above, []).append(rank)
-                self._join(above, below)  # with one free item less
+        if (gap := self._mark(rank)) is not None:
+            self._join(*gap)  # with one free item less
 
-    def new_group(self) -> None:
-        """Forget which gaps have questions of the last group in them."""
+    def new_group(self, waiting: Iterable[int] = ()) -> None:
+        """Forget which gaps have questions of the last group in them, but for those that wait.
+
+        Parameters
+        ----------
+        waiting : iterable of int
+            Dropped ranks whose answers may still come.
+        """
         for above in self._split:
             at = bisect_right(self._labelled, above)
             self._join(above, self._labelled[at])
         self._split = {}
+        for rank in waiting:
+            self._mark(int(rank))
 
     def propose(self) -> tuple[int, tuple[int, int]] | None:
         """Return the rank to ask next and how near it is: (GAP, free items) or (OUTWARD, ranks).
 
-        Gaps in which a question of this group waits for its answer come after the others: there the
-        longest part is halved, as the answers of a group come together. None when no two labels of
-        different sign have a free item between or beside them.
+        Gaps in which a question waits for its answer, of this group or an earlier one, come after
+        the others: there the longest part is halved, as the answers of a group come together. None
+        when no two labels of different sign have a free item between or beside them.
         """
         while self._gaps:
             free, above, below = self._gaps[0]
@@ -148,6 +156,17 @@ class Cuts:
         return min(self._nearest(self._down, rank), self.size)
 
     # -- inside --------------------------------------------------------------------------------
+
+    def _mark(self, rank: int) -> tuple[int, int] | None:
+        """Let an open question split its gap; return that gap, None where it is in none."""
+        at = bisect_left(self._labelled, rank)
+        if not 0 < at < len(self._labelled):
+            return None
+        above, below = self._labelled[at - 1], self._labelled[at]
+        if self._sign[above] == self._sign[below]:
+            return None
+        self._split.setdefault(above, []).append(rank)
+        return above, below
 
     def _take(self, rank: int) -> None:
         self._up.setdefault(rank, rank - 1)

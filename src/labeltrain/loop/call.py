@@ -179,9 +179,12 @@ def _asked(ask: Callable[[np.ndarray], Any], positions: np.ndarray) -> list[Any]
     if len(positions) == 0:
         return []
     said = ask(positions.copy())
-    if said is None or isinstance(said, str) or np.ndim(said) == 0:
+    if isinstance(said, list | tuple):  # of several labels, rows and skips make no array
+        said = list(said)
+    elif said is None or isinstance(said, str) or np.ndim(said) == 0:
         said = [said]
-    said = list(said) if isinstance(said, list | tuple) else list(as_numpy("the answer", said))
+    else:
+        said = list(as_numpy("the answer", said))
     if len(said) != len(positions):
         raise BadInput(
             f"ask returned {len(said)} labels for {len(positions)} positions",

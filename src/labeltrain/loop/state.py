@@ -109,6 +109,20 @@ class State:
                 self.refreshed = event.body
                 self.model = event.body["model"]
 
+    def until(self, number: int) -> State:
+        """Return the labels as they were known at the end of a round, and nothing else.
+
+        The answers of then: an item that was asked again later has the label that it had before.
+        """
+        before = State()
+        for past in self.history:
+            if past.round > number:
+                break
+            if past.answer is not SKIPPED:
+                before.answers[past.position] = past.answer
+                before.label_rounds[past.position] = past.round
+        return before
+
     @property
     def positions(self) -> np.ndarray:
         """Labelled positions, int64 (m,)."""

@@ -372,18 +372,16 @@ class Trajectory:
     # -- learning ------------------------------------------------------------------------------
 
     def _training(self, until: int | None = None, pool: Pool | None = None) -> Training:
-        """Return the labels so far, or those of the rounds up to `until`, of another `pool`."""
-        state = self.state
+        """Return the labels so far, or those known after the round `until`, of another `pool`."""
+        state = self.state if until is None else self.state.until(until)
         pool = self.pool if pool is None else pool
-        rounds = state.rounds
-        keep = slice(None) if until is None else rounds <= until
         return Training(
             pool.features,
-            state.positions[keep],
-            state.labels(pool.kind, len(pool.classes))[keep],
+            state.positions,
+            state.labels(pool.kind, len(pool.classes)),
             len(pool.classes),
             pool.kind,
-            rounds[keep],
+            state.rounds,
             items=pool.items,
             weak=drawn(pool.views.get("weak")),
             strong=drawn(pool.views.get("strong")),

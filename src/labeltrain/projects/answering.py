@@ -248,7 +248,7 @@ def to_store(
         position = positions[answer.id]
         effect = _effect(answer, state, position)
         counts[effect] += 1
-        if effect == "repeated":
+        if effect == "repeated" and not _confirms(answer, state, position):
             continue
         counts["unasked"] += position not in state.asked and answer.what != WITHDRAWN
         stored.append(
@@ -262,6 +262,11 @@ def to_store(
             }
         )
     return stored, counts
+
+
+def _confirms(answer: Answer, state: ProjectState, position: int) -> bool:
+    """Return True for the same answer to a question that was asked again: it is answered now."""
+    return position in state.asked_again and answer.what != WITHDRAWN
 
 
 def _effect(answer: Answer, state: ProjectState, position: int) -> str:

@@ -18,7 +18,7 @@ from labeltrain.loop.out_of_fold import frozen_out_of_fold
 from labeltrain.loop.sources import model_sources
 from labeltrain.needs import OF_A_TRAINED_MODEL
 from labeltrain.projects.content import encoded_query
-from labeltrain.projects.state import OpenRound, ProjectState
+from labeltrain.projects.state import AUDIT, OpenRound, ProjectState
 from labeltrain.projects.training import fit, training_set
 from labeltrain.rng import stream
 from labeltrain.store import Event
@@ -87,8 +87,8 @@ def choose(
     candidates = free_positions(state, len(project.items.ids))
     turns = audit_turns(state, project.spec["audit_share"], count, len(candidates))
     # An answer that was volunteered counts from now on; the others are asked.
-    volunteered = [_pick(project, p, "audit", "drawn at random") for p in turns if p in state.votes]
-    picks = [_pick(project, p, "audit", "drawn at random") for p in turns if p not in state.votes]
+    volunteered = [_pick(project, p, AUDIT, "drawn at random") for p in turns if p in state.votes]
+    picks = [_pick(project, p, AUDIT, "drawn at random") for p in turns if p not in state.votes]
     again = len(state.training()[0]) if chosen.asks_again else 0
     wanted = min(count - len(picks), len(candidates) + again)
     used, now = chosen, _round(state, chosen, count, of)
@@ -234,7 +234,11 @@ def _select(
         state.classes,
         labelled=known.labelled,
         labels=known.labels,
-        pending=[p for p in state.pending if not state.is_audit(p)],
+        pending=[
+            p
+            for p in state.pending
+            if not state.is_audit(p) and (chosen.asks_again or p not in state.asked_again)
+        ],
         candidates=candidates,
         round=Round(number, float(whole), float(now.asked)),
         history=state.history(),

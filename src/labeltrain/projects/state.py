@@ -13,6 +13,7 @@ from labeltrain.store import Event
 from labeltrain.strategies.base import Past
 
 LABELLED, SKIPPED, WITHDRAWN = "labelled", "skipped", "withdrawn"
+AUDIT = "audit"  # who picks what measures
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,10 @@ class ProjectState:
     returned : set of int
         Positions asked whose last answer was withdrawn: they wait for a new question, not for
         an answer.
+    asked_again : set of int
+        Positions that were answered and are asked again: they wait for a later answer.
+    earlier : list of (int, dict, str or None)
+        Picks of items that were asked again since, with the label in force then.
     audit_order : list of int
         Items set aside for the audit, in the order in which their turn comes.
     audit_set : frozenset of int
@@ -98,6 +103,8 @@ class ProjectState:
     votes: dict[int, dict[str, Vote]] = field(default_factory=dict)
     asked: dict[int, dict[str, Any]] = field(default_factory=dict)
     returned: set[int] = field(default_factory=set)
+    asked_again: set[int] = field(default_factory=set)
+    earlier: list[tuple[int, dict[str, Any], str | None]] = field(default_factory=list)
     audit_order: list[int] = field(default_factory=list)
     audit_set: frozenset[int] = frozenset()
     rounds: int = 0
@@ -132,16 +139,22 @@ class ProjectState:
             self.rounds = body["round"] + 1
             self.opened = OpenRound.after(self.opened, body, list(self.classes))
             for pick in body["picks"]:
-                position = int(pick["position"])
-                self.asked.pop(position, None)  # asked again: now it is the latest
-                self.returned.discard(position)
-                self.asked[position] = {**pick, "round": body["round"]}
+                self._ask(int(pick["position"]), {**pick, "round": body["round"]})
         elif event.kind == "answered":
             for answer in body["answers"]:
                 self._answer(answer)
         elif event.kind == "measured":
             self.measurements.append(body)
             self.measured_labels = self.audited()
+
+    def _ask(self, position: int, pick: dict[str, Any]) -> None:
+        before = self.asked.pop(position, None)  # asked again: now it is the latest
+        self.returned.discard(position)
+        if position in self.votes and pick["strategy"] != AUDIT:  # an audit takes what is there
+            self.asked_again.add(position)
+            if before is not None:
+                self.earlier.append((position, before, self.label(position)))
+        self.asked[position] = pick
 
     def _answer(self, answer: dict[str, Any]) -> None:
         position, annotator = int(answer["position"]), answer["annotator"]
@@ -153,6 +166,7 @@ class ProjectState:
         self.returned.discard(position)
         label = answer["label"] if answer["what"] == LABELLED else None
         held[annotator] = Vote(annotator, label, self.answers)
+        self.asked_again.discard(position)
         self.first_round.setdefault(position, self.rounds)
 
     def _withdraw(self, position: int, annotator: str) -> None:
@@ -160,6 +174,8 @@ class ProjectState:
         if held.pop(annotator, None) is None or held:
             return
         # Nobody's answer is left: as if it had never been given.
+        self.asked_again.discard(position)
+        self.earlier = [found for found in self.earlier if found[0] != position]
         del self.votes[position], self.first_round[position]
         if position in self.asked:
             self.returned.add(position)
@@ -195,8 +211,12 @@ class ProjectState:
 
     @property
     def pending(self) -> list[int]:
-        """Positions that wait for an answer, in the order asked."""
-        return [p for p in self.asked if p not in self.votes and p not in self.returned]
+        """Positions that wait for an answer, or for another one, in the order asked."""
+        return [
+            p
+            for p in self.asked
+            if p in self.asked_again or (p not in self.votes and p not in self.returned)
+        ]
 
     @property
     def questions(self) -> int:
@@ -239,11 +259,20 @@ class ProjectState:
     def history(self) -> list[Past]:
         """Return the picks so far as strategies see them: not the audit's, none withdrawn."""
         number = {c: i for i, c in enumerate(self.classes)}
-        past = []
+        picks = list(self.earlier)
         for position, pick in self.asked.items():
-            if position in self.audit_set or position in self.returned:
-                continue
-            label = self.label(position)
-            answer = None if label is None else number[label]
-            past.append(Past(position, pick["round"], answer, pick.get("note"), pick["strategy"]))
-        return past
+            if position not in self.returned:
+                waits = position in self.asked_again
+                picks.append((position, pick, None if waits else self.label(position)))
+        picks.sort(key=lambda found: found[1]["round"])
+        return [
+            Past(
+                position,
+                pick["round"],
+                None if label is None else number.get(label),
+                pick.get("note"),
+                pick["strategy"],
+            )
+            for position, pick, label in picks
+            if position not in self.audit_set
+        ]

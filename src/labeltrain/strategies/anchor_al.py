@@ -64,7 +64,7 @@ class AnchorAL(PoolReducer):
 
     name: ClassVar[str] = "anchoral"
     needs: ClassVar[frozenset[Need]] = frozenset({Need.EMBEDDINGS})
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     summary: ClassVar[str] = "another strategy, in a small pool around labelled items of each class"
 
     def __init__(

@@ -59,11 +59,7 @@ class ClassRankings:
         self, view: PoolView, *, out_of_fold: bool = False, rare: Rare = None, compat: str = ""
     ) -> None:
         self._compat = compat
-        held = np.zeros(view.n, dtype=bool)
-        # What was asked in this round keeps its rank, answered or not.
-        for positions in (view.labelled, view.candidates, view.asked_now()):
-            held[positions] = True
-        self._held = held
+        self._held = held = _held(view)
         self._items = np.flatnonzero(held)
         self._multilabel = view.kind == "multilabel"
         rows = view.probabilities_of(self._items)
@@ -88,9 +84,9 @@ class ClassRankings:
             if counts[k] == 0 and view.has(Need.PRIOR) and not compat
         }
 
-    def covers(self, view: PoolView) -> bool:
-        """Return True when every item that this view may pick, or knows, is ranked."""
-        return bool(self._held[view.candidates].all() and self._held[view.labelled].all())
+    def fits(self, view: PoolView) -> bool:
+        """Return True when they are the rankings of this view: of the very same items."""
+        return np.array_equal(self._held, _held(view))
 
     def order(self, k: int) -> np.ndarray:
         """Return pool positions by rank, int64 (size,)."""
@@ -129,6 +125,12 @@ class ClassRankings:
         known[view.labelled] = True
         return self._items[~known[self._items]]
 
+    def waiting(self, view: PoolView, gone: np.ndarray) -> np.ndarray:
+        """Return those of `gone` whose answers may still come; the others were skipped."""
+        open_ = np.zeros(view.n, dtype=bool)
+        open_[view.pending] = True
+        return gone[open_[gone]]
+
     def line(self, view: PoolView, k: int, gone: np.ndarray) -> Line:
         """Return what is known of one class now; `gone` is :meth:`gone`."""
         place = self.place(k)
@@ -138,12 +140,20 @@ class ClassRankings:
         return Line(len(self._items), ranks[order], signs(view, k)[order], np.sort(taken))
 
 
+def _held(view: PoolView) -> np.ndarray:
+    """Return which items have a rank, bool (n,): what was asked in this round keeps its own."""
+    held = np.zeros(view.n, dtype=bool)
+    for positions in (view.labelled, view.candidates, view.pending, view.asked_now()):
+        held[positions] = True
+    return held
+
+
 def rankings(
     view: PoolView, *, out_of_fold: bool = False, rare: Rare = None, compat: str = ""
 ) -> ClassRankings:
     """Return the rankings of the round of a view, made once where that is possible."""
     kept = view.memo(f"class rankings {out_of_fold} {rare} {compat}", dict[str, ClassRankings])
-    if "now" not in kept or not kept["now"].covers(view):
+    if "now" not in kept or not kept["now"].fits(view):
         kept["now"] = ClassRankings(view, out_of_fold=out_of_fold, rare=rare, compat=compat)
     return kept["now"]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ from labeltrain.kernels.separation import (
     version_interval,
     walk,
 )
-from labeltrain.strategies.base import Need, Past, Picks, Strategy
+from labeltrain.strategies.base import Need, Past, Picks, Round, Strategy
 from labeltrain.strategies.class_rankings import (
     ClassRankings,
     Line,
@@ -28,7 +29,6 @@ from labeltrain.strategies.class_rankings import (
 from labeltrain.strategies.rare import label_counts
 from labeltrain.strategies.view import PoolView
 
-GROUPS = 3  # groups that a class gets in the first phase, at least: the interval shrinks between
 KEPT = ("parallel", "seed")
 CAP = 60  # "min_budget_per_class" of LabelBench
 FEWEST = 5  # labels that a class gets in the first phase, at least
@@ -62,14 +62,16 @@ class Direct(Strategy):
 
     Notes
     -----
-    The first phase serves as many classes as can have three groups of ``parallel`` answers and five
-    labels each, at least one: those served least often so far, the rarest first. So a small batch
-    serves many classes in turns. The groups of several classes are asked together, and what the
-    first phase cannot fill, the walk of the second does, so that nobody waits. A class without a
-    labelled item has no threshold: what ranks first (by the zero-shot ``prior``, if there is one)
-    is asked. With two classes one ranking serves both. Scores are how many ranks away from the
-    threshold an item is; in the first phase, how many items the interval holds. O(K n log n) a
-    round.
+    While the first phase lasts, all of ``parallel`` answers search. It serves as many classes as
+    can have five labels each, at least one, and shares every group among them, so that their
+    intervals shrink as often as there are groups: of the classes that can be searched, with labels
+    of both signs, those served least often so far, the rarest first. So a small batch serves many
+    classes in turns. What an interval cannot fill, the others do, and then the walk of the second
+    phase, so that nobody waits. That takes all classes in turns, too; of a class without a labelled
+    item, which has no threshold, what ranks first (by the zero-shot ``prior``, if there is one) is
+    asked.
+    With two classes one ranking serves both. Scores are how many ranks away from the threshold an
+    item is; in the first phase, how many items the interval holds. O(K n log n) a round.
 
     References
     ----------
@@ -92,6 +94,7 @@ class Direct(Strategy):
 
     name: ClassVar[str] = "direct"
     needs: ClassVar[frozenset[Need]] = frozenset({Need.PROBABILITIES})
+    version: ClassVar[int] = 2
     sequential: ClassVar[bool] = True
     summary: ClassVar[str] = "class imbalance: find each class's threshold, label on both sides"
 
@@ -114,25 +117,22 @@ class Direct(Strategy):
             own["needs"] = type(self).needs | {Need.OUT_OF_FOLD}
 
     def select(self, view: PoolView, count: int, rng: np.random.Generator) -> Picks:
-        """Return the next groups of the first phase; what they leave open, the second fills."""
+        """Return the next group of the first phase; once it is over, of the second."""
         compat = self.compat and f"{self.compat} direct"
         ranked = rankings(view, out_of_fold=self.out_of_fold, rare=self.rare, compat=compat)
         state = _Lines(view, ranked)
         schedule = (PublishedSchedule if compat else Schedule)(
             ranked.classes,
+            view.classes,
             label_counts(view.opened()),
+            searchable(view, ranked.classes),
             view.history,
-            view.round.number,
-            int(view.round.budget),
+            view.round,
             count,
             rng,
         )
-        picks: list[_Pick] = []
-        for k in schedule.served:
-            group = min(schedule.group, count - len(picks))
-            picks += state.take(self._search(state, schedule, k, group, rng))
-            if compat and picks:
-                break  # one class after the other
+        search = self._search_one if compat else self._search
+        picks = search(state, schedule, count, rng)
         if not (compat and picks):
             for k, quota in schedule.walks(len(picks)):
                 picks += state.take(_walk(state, k, min(quota, count - len(picks))))
@@ -142,48 +142,51 @@ class Direct(Strategy):
         return Picks(
             positions,
             np.array([pick.score for pick in picks]),
-            tuple(_reason(pick, view.classes[pick.note["class"]]) for pick in picks),
+            tuple(_reason(pick) for pick in picks),
             tuple({**pick.note, **schedule.note} for pick in picks),
         )
 
     def _search(
-        self, state: _Lines, schedule: Schedule, k: int, group: int, rng: np.random.Generator
+        self, state: _Lines, schedule: Schedule, count: int, rng: np.random.Generator
     ) -> list[_Pick]:
-        """Return the next group of one class in the first phase."""
-        left = schedule.first_phase - len(asked := schedule.asked(1, k))
-        if group < 1 or left < 1:
+        """Return a group of the first phase, shared among the classes that it serves."""
+        if not (count := min(count, schedule.left)):
             return []
-        line = state.line(k)
-        if not asked:
-            both = (line.signs > 0).any() and (line.signs < 0).any()
-            if not (both or self.compat):
-                return []  # no threshold to find yet
-            first, last = version_interval(line.ranks, line.signs, line.size)
-        else:
-            first, last = self._shrunk(state, line, schedule, k, left, rng)
-        drawn = draw_free(line.taken, first, last, min(group, left), rng)
-        ends = [state.position(k, first), state.position(k, last)]
-        note = {"phase": 1, "class": k, "interval": ends, "size": schedule.group}
-        size = float(count_free(line.taken, first, last))
-        return [_Pick(state.position(k, rank), size, note) for rank in drawn.tolist()]
+        found = {k: self._interval(state, schedule, k, rng) for k in schedule.served}
+        room = {k: count_free(state.line(k).taken, *interval) for k, interval in found.items()}
+        picks: list[_Pick] = []
+        for k, group in schedule.shares(count, room).items():
+            picks += state.take(_drawn(state, k, found[k], group, rng))
+        return picks
 
-    def _shrunk(
-        self,
-        state: _Lines,
-        line: Line,
-        schedule: Schedule,
-        k: int,
-        left: int,
-        rng: np.random.Generator,
+    def _search_one(
+        self, state: _Lines, schedule: Schedule, count: int, rng: np.random.Generator
+    ) -> list[_Pick]:
+        """Return a group of the first phase, of the first class that has something to ask."""
+        for k in schedule.served:
+            group = min(count, schedule.note["parallel"], schedule.owed(k))
+            if group > 0:
+                interval = self._interval(state, schedule, k, rng)
+                size = schedule.note["parallel"]
+                picks = state.take(_drawn(state, k, interval, group, rng, size))
+                if picks:
+                    return picks
+        return []
+
+    def _interval(
+        self, state: _Lines, schedule: Schedule, k: int, rng: np.random.Generator
     ) -> tuple[int, int]:
-        """Return the interval that the answers to the last group leave of its own."""
-        note = schedule.asked(1, k)[-1].note
+        """Return where the threshold of a class may be: what the last group's answers leave."""
+        line, asked = state.line(k), schedule.asked(1, k)
+        whole = version_interval(line.ranks, line.signs, line.size)
+        if not asked:
+            return whole
+        note = asked[-1].note
         first, last = (state.rank(k, position) for position in note["interval"])
         if first < 0 or last < first:  # of another pool, which a reducer has narrowed
-            return version_interval(line.ranks, line.signs, line.size)
-        interval = first, last
-        size = int(note["size"])
-        rounds = (left + size) // size  # that were left when it was asked
+            return whole
+        interval, size = (first, last), int(note["size"])
+        rounds = (schedule.owed(k) + size) // size  # that were left when it was asked
         if rounds < 2:
             return interval
         target = shrunk_size(count_free(line.taken, *interval), rounds)
@@ -212,6 +215,9 @@ class _Lines:
     def position(self, k: int, rank: int) -> int:
         return int(self._ranked.order(k)[rank])
 
+    def name(self, k: int) -> str:
+        return self._view.classes[k]
+
     def rank(self, k: int, position: int) -> int:
         """Return the rank of a position; -1 where it has none."""
         return int(self._ranked.place(k)[position])
@@ -226,16 +232,26 @@ class _Lines:
 class Schedule:
     """Which class is due: a function of what was asked in this round, and before it.
 
+    Parameters
+    ----------
+    classes : list of int
+    names : sequence of str
+        Of all classes, by index; notes hold these, as indices change when a class is dropped.
+    counts : ndarray of int, shape (C,)
+        Labels of each class when the round was opened.
+    searchable : list of int
+        Those of `classes` that have a threshold to find: :func:`searchable`.
+    history : sequence of Past
+    round : Round
+    parallel : int
+    rng : numpy.random.Generator
+
     Attributes
     ----------
     order : list of int
-        All classes, those served least often before this round first, then the rarest.
+        All classes, in the order in which the second phase takes them.
     served : list of int
         Those of the first phase.
-    first_phase : int
-        Labels that each of these gets.
-    group : int
-        Labels of one class that are asked together.
     note : dict
         What the picks of this round carry, so that later calls make the same schedule.
     """
@@ -243,48 +259,85 @@ class Schedule:
     def __init__(
         self,
         classes: list[int],
+        names: Sequence[str],
         counts: np.ndarray,
+        searchable: list[int],
         history: Sequence[Past],
-        now: int,
-        budget: int,
+        round: Round,
         parallel: int,
         rng: np.random.Generator,
     ) -> None:
-        mine = [past for past in history if is_direct(past.note)]
-        self._now = [past for past in mine if past.round == now]
-        self._budget = max(budget, len(self._now))
+        index = {name: k for k, name in enumerate(names)}
+        self._asked: dict[tuple[int, int], list[Past]] = defaultdict(list)
+        now, before = [], set()
+        for past in history:
+            if not is_direct(past.note, index):
+                continue
+            phase, k = past.note["phase"], index[past.note["class"]]
+            if past.round == round.number:
+                now.append(past)
+                self._asked[phase, k].append(past)
+            else:
+                before.add((past.round, phase, k))
+        self._searched = sum(past.note["phase"] == 1 for past in now)
+        self._planned = int(round.budget)
+        self._budget = max(self._planned, len(now))
         # How many are asked at a time is less at the end of a round: the first call knows.
-        kept = {k: v for k, v in self._now[0].note.items() if k in KEPT} if self._now else {}
+        kept = {key: now[0].note[key] for key in KEPT if key in now[0].note} if now else {}
         self.note: dict[str, Any] = kept or self._begin(parallel, rng)
-        before = {(p.round, p.note["class"]) for p in mine if p.note["phase"] == 1}
-        times = np.zeros(len(counts), dtype=np.int64)
-        for number, k in before:
-            times[k] += number != now
-        self._arrange(classes, counts, times)
+        times = np.zeros((3, len(counts)), dtype=np.int64)
+        for _, phase, k in before:
+            times[phase, k] += 1
+        self._quota: dict[int, int] = {}
+        self._arrange(classes, searchable, counts, times)
 
     def _begin(self, parallel: int, rng: np.random.Generator) -> dict[str, Any]:
-        return {"parallel": parallel}
+        return {}
 
-    def _arrange(self, classes: list[int], counts: np.ndarray, times: np.ndarray) -> None:
-        half = self._budget // 2
-        group = max(1, min(self.note["parallel"], half // GROUPS))
-        number = max(1, min(len(classes), half // max(GROUPS * group, FEWEST)))
-        self.order = sorted(classes, key=lambda k: (times[k], counts[k], k))
-        self.served = self.order[:number]
-        self.first_phase = half // number
-        self.group = min(group, max(1, self.first_phase // GROUPS))
+    def _arrange(
+        self, classes: list[int], searchable: list[int], counts: np.ndarray, times: np.ndarray
+    ) -> None:
+        half = self._planned // 2
+        number = max(1, min(len(searchable), half // FEWEST))
+        self.served = sorted(searchable, key=lambda k: (times[1, k], counts[k], k))[:number]
+        shares = sorted(split(half, len(self.served)), reverse=True) if self.served else []
+        self._quota = dict(zip(self.served, shares, strict=True))
+        self.order = sorted(classes, key=lambda k: (times[2, k], counts[k], k))
 
     def asked(self, phase: int, k: int) -> list[Past]:
         """Return what was asked in this round for a class in a phase."""
-        return [p for p in self._now if p.note["phase"] == phase and p.note["class"] == k]
+        return self._asked.get((phase, k), [])
+
+    @property
+    def left(self) -> int:
+        """Labels that the first phase has left."""
+        return max(0, sum(self._quota.values()) - self._searched)
+
+    def owed(self, k: int) -> int:
+        """Return how many labels of the first phase a class has left; 0 or less when none."""
+        return self._quota[k] - len(self.asked(1, k))
+
+    def shares(self, count: int, room: Mapping[int, int]) -> dict[int, int]:
+        """Return how many of a group each class of the first phase gets.
+
+        Those that have most left come first. What a class has no `room` for, as its interval holds
+        no more items, goes to the others.
+        """
+        shares = dict.fromkeys(self.served, 0)
+        for _ in range(count):
+            open_ = [k for k in self.served if shares[k] < room[k]]
+            if not open_:
+                break
+            shares[max(open_, key=lambda k: self.owed(k) - shares[k])] += 1
+        return shares
 
     def walks(self, picked: int) -> Iterator[tuple[int, int]]:
         """Yield classes and how many labels the second phase still owes to each."""
-        left = self._budget - sum(p.note["phase"] == 1 for p in self._now) - picked
-        for k, share in zip(self.order, self._shares(left), strict=True):
+        left = self._budget - self._searched - picked
+        for k, share in zip(self.order, self._walked(left), strict=True):
             yield k, max(0, share - len(self.asked(2, k)))
 
-    def _shares(self, left: int) -> list[int]:
+    def _walked(self, left: int) -> list[int]:
         return sorted(split(left, len(self.order)), reverse=True)
 
 
@@ -294,20 +347,54 @@ class PublishedSchedule(Schedule):
     def _begin(self, parallel: int, rng: np.random.Generator) -> dict[str, Any]:
         return {"parallel": parallel, "seed": int(rng.integers(2**32))}
 
-    def _arrange(self, classes: list[int], counts: np.ndarray, times: np.ndarray) -> None:
+    def _arrange(
+        self, classes: list[int], searchable: list[int], counts: np.ndarray, times: np.ndarray
+    ) -> None:
         self.served = sorted(classes, key=lambda k: (-counts[k], k))
-        self.first_phase = min(self._budget // (2 * len(classes)), CAP)
-        self.group = self.note["parallel"]
+        each = min(self._budget // (2 * len(classes)), CAP)
+        self._quota = dict.fromkeys(self.served, each)
         order = np.random.default_rng(self.note["seed"]).permutation(len(classes))
         self.order = [classes[i] for i in order]
 
-    def _shares(self, left: int) -> list[int]:
+    def _walked(self, left: int) -> list[int]:
         return split(left, len(self.order))
+
+
+def searchable(view: PoolView, classes: Sequence[int]) -> list[int]:
+    """Return the classes that have a threshold to find: of which some labels are, and some not.
+
+    As the round was opened; where there were none then, as of now.
+    """
+    for then in (view.opened(), view):
+        counts = label_counts(then)
+        found = [k for k in classes if 0 < counts[k] < len(then.labelled)]
+        if found:
+            break
+    return found
 
 
 def split(total: int, parts: int) -> list[int]:
     """Return shares of `total` that differ by one at most: of 11 in 4 parts 2, 3, 3, 3."""
     return [total * (i + 1) // parts - total * i // parts for i in range(parts)]
+
+
+def _drawn(
+    state: _Lines,
+    k: int,
+    interval: tuple[int, int],
+    group: int,
+    rng: np.random.Generator,
+    size: int | None = None,
+) -> list[_Pick]:
+    """Return picks of the first phase; `size` is that of the groups, to count how many are left."""
+    if group < 1:
+        return []
+    taken = state.line(k).taken
+    ends = [state.position(k, rank) for rank in interval]
+    note = {"phase": 1, "class": state.name(k), "interval": ends, "size": size or group}
+    free = float(count_free(taken, *interval))
+    ranks = draw_free(taken, *interval, group, rng).tolist()
+    return [_Pick(state.position(k, rank), free, note) for rank in ranks]
 
 
 def _walk(state: _Lines, k: int, count: int) -> list[_Pick]:
@@ -320,18 +407,23 @@ def _walk(state: _Lines, k: int, count: int) -> list[_Pick]:
         _Pick(
             state.position(k, rank),
             float(cut - rank if rank < cut else rank - cut + 1),
-            {"phase": 2, "class": k},
+            {"phase": 2, "class": state.name(k)},
         )
         for rank in found
     ]
 
 
-def is_direct(note: Any) -> bool:
-    """Return True for a note of this strategy."""
-    return isinstance(note, dict) and "phase" in note
+def is_direct(note: Any, classes: Container[str]) -> bool:
+    """Return True for a note of this strategy of one of these classes."""
+    return (
+        isinstance(note, dict)
+        and note.get("phase") in (1, 2)
+        and isinstance(note.get("class"), str)
+        and note["class"] in classes
+    )
 
 
-def _reason(pick: _Pick, name: str) -> str:
+def _reason(pick: _Pick) -> str:
     if pick.note["phase"] == 1:
-        return f"class {name} may end here"
-    return f"where class {name} ends"
+        return f"class {pick.note['class']} may end here"
+    return f"where class {pick.note['class']} ends"

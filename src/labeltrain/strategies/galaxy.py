@@ -46,11 +46,11 @@ class Galaxy(Strategy):
     Notes
     -----
     With several answers at a time (``parallel``), each question splits its gap for the others of
-    its group. While no item of a class is labelled, the item that looks most like the class (or
-    ranks first by the zero-shot ``prior``, if there is one) is asked in its turn; the authors'
-    code asks a random one. With two classes one ranking serves both. Scores are gap sizes or ranks
-    to a cut, NaN of a random draw. Items and labels
-    are the only input of the labels' kind: clean labels are never seen. After the rankings,
+    its group; so does one of an earlier group while it is pending. While no item of a class is
+    labelled, the item that looks most like the class (or ranks first by the zero-shot ``prior``, if
+    there is one) is asked in its turn; the authors' code asks a random one. With two classes one
+    ranking serves both. Scores are gap sizes or ranks to a cut, NaN of a random draw. Items and
+    labels are the only input of the labels' kind: clean labels are never seen. After the rankings,
     O(K n log n) a round, a question costs O(K log m) with m labels.
 
     References
@@ -72,6 +72,7 @@ class Galaxy(Strategy):
 
     name: ClassVar[str] = "galaxy"
     needs: ClassVar[frozenset[Need]] = frozenset({Need.PROBABILITIES})
+    version: ClassVar[int] = 2
     sequential: ClassVar[bool] = True
     summary: ClassVar[str] = "class imbalance: bisect between classes, label around the cuts"
 
@@ -101,11 +102,12 @@ class Galaxy(Strategy):
         gone = ranked.gone(view)
         free = np.zeros(view.n, dtype=bool)
         free[view.candidates] = True
-        turn = sum(1 for past in view.history if _is_mine(past.note))
+        waiting = ranked.waiting(view, gone)
+        turn = sum(1 for past in view.history if _is_mine(past.note, view.classes))
 
         def cuts(k: int) -> _ClassCuts:
-            if k not in lines or not lines[k].follows(ranked, view, gone):
-                lines[k] = _ClassCuts(ranked, view, k, gone, published=bool(compat))
+            if k not in lines or not lines[k].follows(ranked, view, gone, waiting):
+                lines[k] = _ClassCuts(ranked, view, k, gone, waiting, published=bool(compat))
             return lines[k]
 
         touched = _Group(cuts)
@@ -124,7 +126,7 @@ class Galaxy(Strategy):
             np.array([position for position, *_ in chosen], dtype=np.int64),
             np.array([score for *_, score, _ in chosen]),
             tuple(_reason(view.classes[k], score, gap) for _, k, score, gap in chosen),
-            tuple({"galaxy": k} for _, k, *_ in chosen),
+            tuple({"galaxy": view.classes[k]} for _, k, *_ in chosen),
         )
 
     def _next(
@@ -155,8 +157,8 @@ def _reason(name: str, score: float, gap: bool) -> str:
     return f"between what is {name} and what is not" if gap else f"near the edge of {name}"
 
 
-def _is_mine(note: Any) -> bool:
-    return isinstance(note, dict) and "galaxy" in note
+def _is_mine(note: Any, classes: Sequence[str]) -> bool:
+    return isinstance(note, dict) and note.get("galaxy") in classes
 
 
 class _ClassCuts:
@@ -168,6 +170,7 @@ class _ClassCuts:
         view: PoolView,
         k: int,
         gone: np.ndarray,
+        waiting: np.ndarray,
         *,
         published: bool,
     ) -> None:
@@ -179,14 +182,17 @@ class _ClassCuts:
             self._place[view.labelled].tolist(),
             self._signs.tolist(),
             self._place[gone].tolist(),
+            waiting=self._place[waiting].tolist(),
             inverted_only=published,
         )
         self._published = published
         self._empty = not published and not (self._signs > 0).any()
         self._first = 0  # no free item ranks above it
-        self._asked: set[int] = set()  # in the last group: they should have an answer by now
+        self._asked: set[int] = set(gone.tolist())  # they have an answer by now, or still none
 
-    def follows(self, ranked: ClassRankings, view: PoolView, gone: np.ndarray) -> bool:
+    def follows(
+        self, ranked: ClassRankings, view: PoolView, gone: np.ndarray, waiting: np.ndarray
+    ) -> bool:
         """Take what is new in a view in; False when this is of other rankings or labels."""
         m, now = len(self._labelled), signs(view, self._k)
         if (
@@ -197,14 +203,14 @@ class _ClassCuts:
         ):
             return False
         if not self._asked <= {*view.labelled[m:].tolist(), *gone.tolist()}:
-            return False  # what was chosen was not asked
-        self._asked = set()
+            return False  # what was chosen was not asked, or went back
         self.cuts.new_group()
         for position, sign in zip(view.labelled[m:].tolist(), now[m:].tolist(), strict=True):
             self.cuts.tell(int(self._place[position]), sign)
         for rank in self._place[gone].tolist():
             self.cuts.drop(rank)
-        self.cuts.new_group()
+        self.cuts.new_group(self._place[waiting].tolist())
+        self._asked = set(gone.tolist())
         self._labelled, self._signs = view.labelled, now
         self._empty = not self._published and not (now > 0).any()
         return True

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from labeltrain.errors import BadInput
 from labeltrain.kernels.blocks import map_blocks, row_blocks
 from labeltrain.kernels.clusters import in_turns
 from labeltrain.strategies.base import Need, Picks, Strategy
@@ -44,6 +45,8 @@ class Nearest(Strategy):
     def select(self, view: PoolView, count: int, rng: np.random.Generator) -> Picks:
         """Return the `count` candidates that the targets give in turn."""
         targets = unit_rows(np.asarray(view.targets))
+        if len(targets) == 0:
+            raise BadInput("targets has no rows", "give at least one example, or words")
         owner = np.empty(len(view.candidates), dtype=np.int64)
         cosine = np.empty(len(view.candidates))
 

@@ -61,7 +61,8 @@ class PoolReducer(Strategy):
         if size == 0:
             drawn = rng.choice(view.candidates, count, replace=False)
             return Picks(drawn, why="nothing to compare with yet: a random draw")
-        picks = self._base.select(view.narrowed(few), size, rng)
+        here = view.narrowed(few).apart(self.name)
+        picks = self._base.select(here, size, rng)
         k = len(picks.positions)
         missing = count - k
         if missing <= 0:
@@ -84,13 +85,16 @@ class PoolReducer(Strategy):
         kept = [p.note[SEED] for p in now if isinstance(p.note, dict) and SEED in p.note]
         seed = int(kept[0] if kept else rng.spawn(1)[0].integers(2**32))  # `rng` is of the base
 
+        opened = view.opened()
+
         def whole() -> np.ndarray:
-            opened = view.opened()
             wanted = min(int(view.round.budget), len(opened.candidates))
             return self.part(opened, wanted, np.random.default_rng(seed))
 
         inside = np.zeros(view.n, dtype=bool)
-        inside[view.memo(f"part of {self.name} {seed}", whole)] = True
+        # Late in a round others may be candidates, as when items cost too much: another part.
+        name = f"part of {self.name} {seed} of {opened.choice}"
+        inside[view.memo(name, whole)] = True
         few = view.candidates[inside[view.candidates]]
         note = {SEED: seed}
         if len(few) == 0:  # all of it was asked: what was labelled since has a part of its own
@@ -99,7 +103,8 @@ class PoolReducer(Strategy):
             drawn = rng.choice(view.candidates, count, replace=False)
             why = "nothing to compare with yet: a random draw"
             return Picks(drawn, why=why, notes=(note,) * count)
-        picks = self._base.select(view.narrowed(few), min(count, len(few)), rng)
+        here = view.narrowed(few).apart(f"{self.name} {seed}")
+        picks = self._base.select(here, min(count, len(few)), rng)
         notes = (None,) * len(picks.positions) if picks.notes is None else tuple(picks.notes)
         plain = [one is None or isinstance(one, dict) for one in notes]
         return replace(

@@ -56,7 +56,7 @@ class Seals(PoolReducer):
 
     name: ClassVar[str] = "seals"
     needs: ClassVar[frozenset[Need]] = frozenset({Need.EMBEDDINGS})
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     summary: ClassVar[str] = "another strategy, among the neighbours of what is labelled"
 
     def __init__(

@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from labeltrain.errors import BadInput
-from labeltrain.strategies.base import Need, Picks, Strategy
+from labeltrain.strategies.base import Need, Past, Picks, Strategy
 from labeltrain.strategies.view import PoolView
 
 AGAIN = "again"  # in the note of an item that is asked again
+WAS = "was"  # and there: the class that it had
 WHY = "its label is doubtful: asked again"
 
 
@@ -39,8 +40,8 @@ class SecondOpinion(Strategy):
     -----
     Doubt is the log of how many times more likely another class is; it is the score of an item that
     is asked again. Items whose label came with the data count as asked once. In a round nothing is
-    asked again that was asked in it. `candidates` of a view say what `base` may pick; any labelled
-    item may be asked again.
+    asked again that was asked in it, or waits for its answer. `candidates` of a view say what
+    `base` may pick; any labelled item may be asked again.
 
     References
     ----------
@@ -64,6 +65,7 @@ class SecondOpinion(Strategy):
     name: ClassVar[str] = "second-opinion"
     needs: ClassVar[frozenset[Need]] = frozenset({Need.OUT_OF_FOLD})
     asks_again: ClassVar[bool] = True
+    version: ClassVar[int] = 2
     summary: ClassVar[str] = "another strategy, and a share for asking doubtful labels again"
 
     def __init__(
@@ -103,11 +105,14 @@ class SecondOpinion(Strategy):
         due = max(0, int(self.share * (len(now) + count)) - done)
         again, doubt = again[: min(due, count)], doubt[: min(due, count)]
         left = min(count - len(again), len(view.candidates))
+        asked = tuple({AGAIN: True, WAS: _name(view, p)} for p in again.tolist())
         if left == 0:
-            return Picks(again, doubt, WHY, ({AGAIN: True},) * len(again), asks_again=True)
+            return Picks(again, doubt, WHY, asked, asks_again=True)
         # To the strategy inside, an item that is asked again was asked before this round only.
         history = [past for past in view.history if not _is_again(past.note)]
-        picks = self._base.select(view.after(history, view.candidates), left, rng)
+        waiting = view.pending[~np.isin(view.pending, view.labelled)]  # not to be asked again
+        here = view.after(history, view.candidates, pending=waiting, was=_before(view, now))
+        picks = self._base.select(here, left, rng)
         k = len(picks.positions)
         scores = np.full(k, np.nan) if picks.scores is None else np.asarray(picks.scores, float)
         why = (picks.why,) * k if isinstance(picks.why, str) else tuple(picks.why)
@@ -116,7 +121,7 @@ class SecondOpinion(Strategy):
             np.concatenate([again, np.asarray(picks.positions, dtype=np.int64)]),
             np.concatenate([doubt, scores]),
             (WHY,) * len(again) + why,
-            ({AGAIN: True},) * len(again) + notes,
+            asked + notes,
             asks_again=True,
         )
 
@@ -124,7 +129,7 @@ class SecondOpinion(Strategy):
         """Return the labelled items that may be asked again, most doubtful first, and the doubt."""
         again = Counter(past.position for past in view.history if _is_again(past.note))
         first = Counter(p.position for p in view.history if not _is_again(p.note))
-        now = set(view.asked_now().tolist())
+        now = {*view.asked_now().tolist(), *view.pending.tolist()}
         open_ = np.array(
             [
                 max(1, first[p]) + again[p] < self.times and p not in now
@@ -147,6 +152,31 @@ class SecondOpinion(Strategy):
         chosen = np.flatnonzero(open_ & (doubt > 0.0))
         order = chosen[np.lexsort((view.labelled[chosen], -doubt[chosen]))]
         return view.labelled[order].astype(np.int64), doubt[order]
+
+
+def _name(view: PoolView, position: int) -> str | list[str]:
+    """Return the class of a labelled item, by name; of several labels those that are on."""
+    label = view.label_of(position)
+    if view.kind == "multilabel":
+        return [view.classes[k] for k in np.flatnonzero(label)]
+    return view.classes[int(label)]
+
+
+def _before(view: PoolView, now: Sequence[Past]) -> dict[int, Any]:
+    """Return the labels that items asked again in this round had when it was opened."""
+    found: dict[int, Any] = {}
+    for past in now:
+        was = past.note.get(WAS) if _is_again(past.note) else None
+        names = was if isinstance(was, list) else [was]
+        if past.position in found or not set(names) <= set(view.classes):
+            continue
+        codes = [view.classes.index(name) for name in names]
+        found[past.position] = (
+            np.isin(np.arange(len(view.classes)), codes).astype(np.int64)
+            if view.kind == "multilabel"
+            else codes[0]
+        )
+    return found
 
 
 def _is_again(note: Any) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
 from labeltrain.errors import BadInput
-from labeltrain.strategies.base import Past, Picks, Strategy
+from labeltrain.strategies.base import Past, Picks, Round, Strategy
 from labeltrain.strategies.rare import label_counts
 from labeltrain.strategies.view import PoolView
 
@@ -47,9 +48,12 @@ class Tailor(Strategy):
 
     Notes
     -----
-    A strategy that picks a whole batch at once is asked for one batch when the round opens, and its
-    picks are taken in order; one that learns from each answer is told of all answers. Skipped and
-    pending items teach nothing. Scores and reasons are those of the arm.
+    The arms of all picks of a group (``parallel``) are drawn first; then each is asked once for its
+    number of picks. What one cannot fill, the others do. A strategy that picks a whole batch at
+    once makes one when the round opens, and its picks are taken in order; one that learns from each
+    answer is told of all answers, of what the others ask in this group, and of its own part of the
+    round: an equal share of the budget. Skipped and pending items teach nothing. Scores and reasons
+    are those of the arm.
 
     References
     ----------
@@ -69,7 +73,7 @@ class Tailor(Strategy):
     """
 
     name: ClassVar[str] = "tailor"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     sequential: ClassVar[bool] = True
     summary: ClassVar[str] = "class imbalance: a bandit over several strategies"
 
@@ -118,11 +122,13 @@ class Tailor(Strategy):
 
     def select(self, view: PoolView, count: int, rng: np.random.Generator) -> Picks:
         """Return `count` picks, each of the arm whose draw promises most."""
-        arms = [arm for spec in self._specs[view.kind] for arm in spec.arms(len(view.classes))]
-        number = view.round.number
-        now = [past for past in view.history if past.round == number and _is_mine(past.note)]
+        specs, names = self._specs[view.kind], view.classes
+        arms = [arm for spec in specs for arm in spec.arms(names)]
+        now = [past for past in view.history if past.round == view.round.number]
+        seeds = [past.note["seed"] for past in now if _is_mine(past.note)]
+        own = _beside(rng)  # `rng` is of the arms: one alone picks as it does without TAILOR
         # What an arm draws at random is the same however often it is asked in a round.
-        seed = int(now[0].note["seed"]) if now else int(rng.integers(2**32))
+        seed = int(seeds[0]) if seeds else int(own.integers(2**32))
         opened = view.opened()
         either = "multilabel" if self.compat else view.kind
         worth = rewards(label_counts(opened), len(opened.labelled), either, self.reward)
@@ -134,49 +140,105 @@ class Tailor(Strategy):
             self.discount,
             start=2.0 if self.compat and view.kind == "multiclass" else 1.0,
         )
-        free = np.zeros(view.n, dtype=bool)
-        free[view.candidates] = True
-        chosen: list[tuple[int, float, str, Any]] = []
-        history = list(view.history)
-        for _ in range(count):
-            draws = drawn(statistics, view.kind, rng)
-            m = int(np.argmax(draws @ worth))
-            arm = arms[m]
-            if arm.strategy.sequential:
-                inner = [_seen_by(past, arm.label) for past in history]
-                here = view.after(inner, np.flatnonzero(free))
-                found = _first(arm.strategy.select(here, 1, rng), 0)
-            else:
-                ready = self._batch(arm, opened, seed)
-                places = np.flatnonzero(free[ready.positions])
-                if len(places):
-                    found = _first(ready, int(places[0]))
-                else:  # its batch is used up, or it stopped early
-                    found = (
-                        int(rng.choice(np.flatnonzero(free))),
-                        float("nan"),
-                        "a random draw",
-                        None,
-                    )
-            position, score, why, note = found
-            free[position] = False
-            mine = {"arm": arm.label, "seed": seed}
-            if note is not None:
-                mine["note"] = note
-            chosen.append((position, score, f"{arm.label}: {why}", mine))
-            history.append(Past(position, number, None, mine, self.name))
+        order = [int(np.argmax(drawn(statistics, view.kind, own) @ worth)) for _ in range(count)]
+        group = _Group(view, opened, arms, seed, rng)
+        found = {m: group.ask(m, order.count(m)) for m in dict.fromkeys(order)}
+        chosen = [found[m].pop(0) if found[m] else None for m in order]
+        short = chosen.count(None)
+        others: list[_Pick] = []
+        for m in dict.fromkeys([*order, *range(len(arms))]):  # who can, fills for who could not
+            others += group.ask(m, short - len(others))
+        others += group.draw(arms[order[0]], short - len(others))
+        picks = [others.pop(0) if pick is None else pick for pick in chosen]
         return Picks(
-            np.array([position for position, *_ in chosen], dtype=np.int64),
-            np.array([score for _, score, *_ in chosen]),
-            tuple(why for *_, why, _ in chosen),
-            tuple(note for *_, note in chosen),
+            np.array([pick.position for pick in picks], dtype=np.int64),
+            np.array([pick.score for pick in picks]),
+            tuple(pick.why for pick in picks),
+            tuple(pick.note for pick in picks),
         )
 
-    def _batch(self, arm: _Arm, opened: PoolView, seed: int) -> Picks:
+
+class _Pick(NamedTuple):
+    position: int
+    score: float
+    why: str
+    note: dict[str, Any]
+
+
+class _Group:
+    """Questions that are asked together: each arm is told of what the others ask."""
+
+    def __init__(
+        self,
+        view: PoolView,
+        opened: PoolView,
+        arms: Sequence[_Arm],
+        seed: int,
+        rng: np.random.Generator,
+    ) -> None:
+        self._view, self._opened, self._arms = view, opened, arms
+        self._seed, self._rng = seed, rng
+        self._history = list(view.history)
+        self._asked: list[int] = []
+        self._free = np.zeros(view.n, dtype=bool)
+        self._free[view.candidates] = True
+
+    def ask(self, m: int, count: int) -> list[_Pick]:
+        """Return at most `count` picks of an arm."""
+        count = min(count, int(self._free.sum()))
+        if count < 1:
+            return []
+        arm = self._arms[m]
+        if arm.strategy.sequential:
+            picks = arm.strategy.select(self._seen_by(arm, count), count, self._rng)
+            places = list(range(len(picks.positions)))
+        else:
+            picks = self._batch(arm)
+            places = np.flatnonzero(self._free[picks.positions])[:count].tolist()
+        return [self._take(arm, *_entry(picks, place)) for place in places]
+
+    def draw(self, arm: _Arm, count: int) -> list[_Pick]:
+        """Return `count` random picks, where no arm has anything more to ask."""
+        if count < 1:
+            return []
+        free = self._rng.choice(np.flatnonzero(self._free), count, replace=False)
+        return [self._take(arm, int(p), float("nan"), "a random draw", None) for p in free]
+
+    def _take(self, arm: _Arm, position: int, score: float, why: str, note: Any) -> _Pick:
+        mine = {"arm": arm.label, "seed": self._seed}
+        if note is not None:
+            mine["note"] = note
+        self._free[position] = False
+        self._asked.append(position)
+        self._history.append(Past(position, self._view.round.number, None, mine, Tailor.name))
+        return _Pick(position, score, f"{arm.label}: {why}", mine)
+
+    def _seen_by(self, arm: _Arm, count: int) -> PoolView:
+        """Return what a strategy sees that learns from each answer: its part of the round."""
+        view, number = self._view, self._view.round.number
+        inner = [_seen_by(past, arm.label) for past in self._history]
+        own = [
+            past.position
+            for past in self._history
+            if past.round == number and _is_mine(past.note) and past.note["arm"] == arm.label
+        ]
+        spent = float(view.costs[own].sum()) if view.has("costs") else len(own)
+        budget, many = view.round.budget, len(self._arms)
+        budget = budget if many == 1 else max(count, round(budget / many))
+        return view.after(
+            inner,
+            np.flatnonzero(self._free),
+            pending=np.concatenate([view.pending, np.array(self._asked, dtype=np.int64)]),
+            round=Round(number, budget, spent),
+        )
+
+    def _batch(self, arm: _Arm) -> Picks:
         """Return what a strategy picks for the whole round, in order."""
+        opened, seed = self._opened, self._seed
         size = min(len(opened.candidates), max(1, int(opened.round.budget)))
+        # Late in a round others may be candidates, as when items cost too much: another batch.
         return opened.memo(
-            f"tailor {arm.label} {seed}",
+            f"tailor {arm.label} {seed} of {opened.choice}",
             lambda: arm.strategy.select(opened, size, np.random.default_rng([seed, arm.number])),
         )
 
@@ -205,10 +267,12 @@ class _Spec(NamedTuple):
                 f"arm {given!r}", f"give a name, or a mapping with {', '.join(sorted(known))}"
             )
         parameters = dict(given.get("parameters") or {})
+        if not isinstance(each := given.get("each_class", False), bool):
+            raise BadInput(f"each_class={each!r} in arm {given['name']!r}", "give true or false")
         return cls(
             given["name"],
             parameters,
-            bool(given.get("each_class", False)),
+            each,
             str(given.get("label") or given["name"]),
         )
 
@@ -226,10 +290,10 @@ class _Spec(NamedTuple):
             )
         return strategy
 
-    def arms(self, classes: int) -> list[_Arm]:
+    def arms(self, classes: Sequence[str]) -> list[_Arm]:
         if not self.each_class:
             return [_Arm(self.label, self.made(0), 0)]
-        return [_Arm(f"{self.label} {k}", self.made(k), k) for k in range(classes)]
+        return [_Arm(f"{self.label} {c}", self.made(k), k) for k, c in enumerate(classes)]
 
 
 def rewards(counts: np.ndarray, labelled: int, kind: str, reward: str = "diversity") -> np.ndarray:
@@ -294,6 +358,11 @@ def drawn(statistics: np.ndarray, kind: str, rng: np.random.Generator) -> np.nda
     return np.stack([rng.dirichlet(row) for row in kept[..., 0]])
 
 
+def _beside(rng: np.random.Generator) -> np.random.Generator:
+    """Return another generator that follows from this one, which stays as it is."""
+    return np.random.default_rng(copy.deepcopy(rng).integers(2**32, size=4))
+
+
 def _is_mine(note: Any) -> bool:
     return isinstance(note, dict) and "arm" in note
 
@@ -304,7 +373,7 @@ def _seen_by(past: Past, label: str) -> Past:
     return Past(past.position, past.round, past.answer, note, past.strategy)
 
 
-def _first(picks: Picks, place: int) -> tuple[int, float, str, Any]:
+def _entry(picks: Picks, place: int) -> tuple[int, float, str, Any]:
     score = float("nan") if picks.scores is None else float(picks.scores[place])
     why = picks.why if isinstance(picks.why, str) else picks.why[place]
     note = None if picks.notes is None else picks.notes[place]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -80,6 +81,8 @@ class PoolView:
         self._sources = dict(sources or {})
         self._computed: dict[str, Any] = {}
         self._memo = memo or Memo()
+        self._space = ""
+        self._was: Mapping[int, Any] = {}
         if candidates is None:
             free = np.ones(self.n, dtype=bool)
             free[self.labelled] = False
@@ -93,10 +96,40 @@ class PoolView:
         view.candidates = _frozen(np.asarray(candidates, dtype=np.int64))
         return view
 
-    def after(self, history: Sequence[Past], candidates: np.ndarray) -> PoolView:
-        """Return this view with another history and other candidates."""
+    def apart(self, name: str) -> PoolView:
+        """Return this view with a part of the memo that nobody else uses.
+
+        For views of a part of the pool: what is derived from it is not derived from the whole.
+        """
+        view = copy.copy(self)
+        view._space = f"{self._space}{name}: "
+        return view
+
+    @property
+    def choice(self) -> str:
+        """A short name of the set of candidates, for what is derived from it."""
+        return hashlib.blake2b(self.candidates.tobytes(), digest_size=8).hexdigest()
+
+    def after(
+        self,
+        history: Sequence[Past],
+        candidates: np.ndarray,
+        *,
+        pending: np.ndarray | None = None,
+        round: Round | None = None,
+        was: Mapping[int, Any] | None = None,
+    ) -> PoolView:
+        """Return this view with another history and other candidates, and what else is given.
+
+        `was` has the labels, as :attr:`labels` has them, that items had when the round was opened.
+        """
         view = self.narrowed(candidates)
         view.history = tuple(history)
+        view._was = self._was if was is None else was
+        if pending is not None:
+            view.pending = _frozen(np.asarray(pending, dtype=np.int64))
+        if round is not None:
+            view.round = round
         return view
 
     def asked_now(self) -> np.ndarray:
@@ -118,7 +151,14 @@ class PoolView:
         free[self.candidates] = True
         free[list(now)] = True
         view = self.after(before, np.flatnonzero(free))
-        view.labelled, view.labels = _frozen(self.labelled[old]), _frozen(self.labels[old])
+        labels = self.labels
+        if self._was:
+            labels = np.array(labels)
+            for row, position in enumerate(self.labelled.tolist()):
+                if position in self._was:
+                    labels[row] = self._was[position]
+            view._was = {}
+        view.labelled, view.labels = _frozen(self.labelled[old]), _frozen(labels[old])
         view.pending = _frozen(self.pending[[p not in now for p in self.pending.tolist()]])
         view.round = Round(self.round.number, self.round.budget)
         if self.has("out_of_fold") and not old.all():
@@ -224,6 +264,7 @@ class PoolView:
 
     def memo(self, key: str, make: Callable[[], T]) -> T:
         """Return a derivation of this round, made once; the cache may be dropped at any time."""
+        key = self._space + key
         if key not in self._memo.held:
             self._memo.held[key] = make()
         return self._memo.held[key]
