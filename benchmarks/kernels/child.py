@@ -30,6 +30,8 @@ def side_of(name: str) -> Callable[..., plain.Work] | None:
     """Return what does the work of a side, or None where its library is not installed."""
     if name == "labeltrain":
         return labeltrain_side.side
+    if name == "one-graph":
+        return labeltrain_side.on_one_graph
     if name == "plain":
         return plain.side
     if importlib.util.find_spec(peers.PACKAGES[name]) is None:
@@ -46,7 +48,7 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
     arrays = data_arrays.load(job["files"], settings["n"], settings["mapped"])
     few = {name: np.array(array[:SMALL]) for name, array in arrays.items()}
     started = time.perf_counter()
-    k = min(settings["k"], 50, len(few["points"]) // 4)
+    k = min(settings["k"], 50, min(map(len, few.values())) // 4)
     side(job["strategy"], few, {**settings, "k": k, "labelled": min(settings["labelled"], 50)})()
     first_call = time.perf_counter() - started
     del few

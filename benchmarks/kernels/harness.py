@@ -77,6 +77,7 @@ def _measure(
             "labelled": row.labelled,
             "mapped": row.mapped,
             "seed": 0,
+            "parameters": row.parameters,
         },
     }
     return _child(job, folder / "job.json")

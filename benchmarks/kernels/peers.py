@@ -7,7 +7,7 @@ import warnings
 from typing import Any
 
 import numpy as np
-from benchmarks.kernels.plain import Work, gaussian_similarities
+from benchmarks.kernels.plain import Work, gaussian_similarities, sparse_similarities
 
 PACKAGES = {
     "scikit-activeml": "skactiveml",
@@ -23,12 +23,12 @@ def apricot(strategy: str, arrays: dict[str, np.ndarray], settings: dict[str, An
     from apricot.functions import facilityLocation
 
     # It compiles its loops in every call; once is enough, and compile time is reported apart.
-    for name in ("calculate_gains", "calculate_gains_sieve"):
+    for name in ("calculate_gains", "calculate_gains_sparse", "calculate_gains_sieve"):
         compiled = functools.cache(getattr(facilityLocation, name))
         setattr(facilityLocation, name, compiled)
 
     def work() -> np.ndarray:
-        similarities = gaussian_similarities(arrays["points"])
+        similarities = _similarities(arrays["points"], settings)
         selector = FacilityLocationSelection(settings["k"], metric="precomputed", optimizer="lazy")
         return np.asarray(selector.fit(similarities).ranking)
 
@@ -40,20 +40,30 @@ def submodlib(strategy: str, arrays: dict[str, np.ndarray], settings: dict[str, 
     from submodlib import FacilityLocationFunction
 
     n = len(arrays["points"])
+    neighbours = settings.get("parameters", {}).get("neighbours")
+    how: dict[str, Any] = {"mode": "dense", "separate_rep": False}
+    if neighbours is not None:
+        how = {"mode": "sparse", "num_neighbors": neighbours}
 
     def work() -> np.ndarray:
-        similarities = gaussian_similarities(arrays["points"])
+        similarities = _similarities(arrays["points"], settings)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
-            function = FacilityLocationFunction(
-                n=n, mode="dense", sijs=similarities, separate_rep=False
-            )
+            function = FacilityLocationFunction(n=n, sijs=similarities, **how)
         found = function.maximize(
             budget=settings["k"], optimizer="LazyGreedy", verbose=False, show_progress=False
         )
         return np.array([position for position, _ in found])
 
     return work
+
+
+def _similarities(points: np.ndarray, settings: dict[str, Any]) -> Any:
+    """Return all similarities, or a sparse matrix where the row is about a graph."""
+    neighbours = settings.get("parameters", {}).get("neighbours")
+    if neighbours is None:
+        return gaussian_similarities(points)
+    return sparse_similarities(points, neighbours)
 
 
 def small_text(strategy: str, arrays: dict[str, np.ndarray], settings: dict[str, Any]) -> Work:

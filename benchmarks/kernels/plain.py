@@ -59,6 +59,29 @@ def gaussian_similarities(points: np.ndarray) -> np.ndarray:
     return np.exp(similarities, out=similarities)
 
 
+def sparse_similarities(points: np.ndarray, neighbours: int) -> Any:
+    """Return those of each item's nearest, both ways, and 1 to itself; scipy CSR, float64."""
+    from scipy.sparse import csr_matrix, identity
+
+    unit = points / np.linalg.norm(points, axis=1, keepdims=True)
+    mean = unit.mean(axis=0, dtype=np.float64)
+    scale = 2.0 * (1.0 - mean @ mean)
+    n, k = len(unit), min(neighbours, len(unit) - 1)
+    nearest = np.empty((n, k), dtype=np.int32)
+    values = np.empty((n, k))
+    for start in range(0, n, 1024):
+        products = unit[start : start + 1024] @ unit.T
+        rows = np.arange(len(products))[:, None]
+        products[rows[:, 0], start + rows[:, 0]] = -np.inf
+        found = np.argpartition(products, n - k, axis=1)[:, n - k :]
+        nearest[start : start + 1024] = found
+        gaps = 2.0 * np.maximum(1.0 - products[rows, found], 0.0)
+        values[start : start + 1024] = np.exp(-gaps / scale)
+    starts = np.arange(0, n * k + 1, k)
+    one_way = csr_matrix((values.ravel(), nearest.ravel(), starts), shape=(n, n))
+    return csr_matrix(one_way.maximum(one_way.T).maximum(identity(n, format="csr")))
+
+
 def side(strategy: str, arrays: dict[str, np.ndarray], settings: dict[str, Any]) -> Work:
     """Return the work of this side, ready to be timed."""
     points, k = arrays["points"], settings["k"]

@@ -15,6 +15,7 @@ COLOURS = {
     "apricot": "#edae49",
     "submodlib": "#66a182",
     "small-text": "#8d6a9f",
+    "one-graph": "#5f8fb0",
 }
 
 

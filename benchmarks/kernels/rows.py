@@ -2,84 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-
 from benchmarks.kernels.arrays import Data
-
-GB = 1e9
-OURS = "labeltrain"
-
-
-@dataclass(frozen=True)
-class Target:
-    """One aim of a row.
-
-    Attributes
-    ----------
-    measure : str
-        ``faster`` (seconds of `against` over ours, at least), ``smaller`` (memory of `against` over
-        ours, at least), ``seconds``, ``memory`` (above the arrays), ``resident`` (all of the
-        process, mapped pages too), ``slope`` (of log seconds over log n) or the name of a check
-        (see `checks`), all at most.
-    bound : float
-    against : str
-        A side, where two are compared.
-    """
-
-    measure: str
-    bound: float
-    against: str = ""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One piece of work, and who does it.
-
-    Attributes
-    ----------
-    name : str
-    title : str
-    strategy : str
-    data : Data
-        The file; the row uses its first `n` rows.
-    n, k, labelled : int
-        Pool, picks, and items that are labelled already (the first ones).
-    sides : tuple of str
-    targets : tuple of Target
-    check : str
-        How picks are compared; empty for not at all.
-    mapped : bool
-        Read from a memory map.
-    repeats : int
-        Where a run takes less than half a minute.
-    more_seeds : int
-        Further runs of each side, for checks on the law.
-    """
-
-    name: str
-    title: str
-    strategy: str
-    data: Data
-    n: int
-    k: int
-    labelled: int
-    sides: tuple[str, ...] = (OURS,)
-    targets: tuple[Target, ...] = field(default=())
-    check: str = ""
-    mapped: bool = False
-    repeats: int = 3
-    more_seeds: int = 0
-
-    def scaled(self, scale: float) -> Row:
-        """Return the row on a smaller pool, with fewer picks."""
-        if scale == 1.0:
-            return self
-        n, k = max(200, int(self.n * scale)), max(5, int(self.k * scale))
-        data = replace(self.data, n=max(200, int(self.data.n * scale)))
-        labelled = min(self.labelled, n // 10)
-        return replace(
-            self, data=data, n=n, k=k, labelled=labelled, more_seeds=self.more_seeds // 3
-        )
+from benchmarks.kernels.row import GB, OURS, Row, Target
 
 
 def _rows() -> list[Row]:
@@ -243,7 +167,65 @@ def _rows() -> list[Row]:
     return rows
 
 
-ROWS = {row.name: row for row in _rows()}
+def _graph_rows() -> list[Row]:
+    """Facility location on a graph of 64 neighbours."""
+    strategy = "facility-location"
+    return [
+        Row(
+            "facility-location-graph-10k",
+            "facility location on a graph n=10k d=64 k=2,000",
+            strategy,
+            Data("clustered", 10_000, 64),
+            10_000,
+            2000,
+            0,
+            (OURS, "apricot", "submodlib"),
+            (
+                Target("faster", 5, "apricot"),
+                Target("faster", 20, "submodlib"),
+                Target("value", 1e-5),
+            ),
+            "value",
+            parameters={"neighbours": 64},
+        ),
+        Row(
+            "facility-location-graph-100k",
+            "facility location on a graph n=100k d=384 k=20,000",
+            strategy,
+            Data("clustered", 100_000, 384),
+            100_000,
+            20_000,
+            0,
+            targets=(Target("seconds", 60), Target("memory", 4 * GB)),
+            parameters={"neighbours": 64},
+        ),
+        Row(
+            "graph-greedy-1M",
+            "greedy search alone on a graph n=1M k=100,000",
+            "graph-greedy",
+            Data("graph", 1_000_000, 64),
+            1_000_000,
+            100_000,
+            0,
+            targets=(Target("seconds", 60), Target("resident", 4 * GB)),
+        ),
+        Row(
+            "facility-location-parts-50k",
+            "facility location in 4 parts n=50k d=128 k=5,000",
+            strategy,
+            Data("clustered", 50_000, 128),
+            50_000,
+            5000,
+            0,
+            (OURS, "one-graph"),
+            (Target("value", 5e-3),),
+            "value",
+            parameters={"neighbours": 64, "parts": 4},
+        ),
+    ]
+
+
+ROWS = {row.name: row for row in _rows() + _graph_rows()}
 
 
 def least_work(row: Row) -> tuple[float, float]:
@@ -261,4 +243,6 @@ def least_work(row: Row) -> tuple[float, float]:
         return 0.0, 4.0 * n * classes
     if row.strategy == "typiclust":
         return 0.0, 4.0 * n * d
+    if row.strategy == "graph-greedy":
+        return 0.0, 12.0 * n * d  # an index and a distance for each neighbour
     return float(n) * n * d, 4.0 * n * d

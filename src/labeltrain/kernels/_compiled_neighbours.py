@@ -1,4 +1,4 @@
-"""Compiled loops over distances: balls, nearest neighbours, greedy search on a graph."""
+"""Compiled loops over distances: balls and nearest neighbours."""
 
 from __future__ import annotations
 
@@ -168,76 +168,3 @@ def rank_exactly(points: Any, factors: Any, query: Any, factor: float, members: 
         gaps[i] = pair_distance(query, factor, points[i], factors[i])
     order = np.argsort(gaps, kind="mergesort")  # `members` ascend, so stable is lowest first
     return order[:k], gaps[order[:k]]
-
-
-@njit(nogil=True, cache=True)
-def _sink(heap: Any, size: int, at: int, gains: Any) -> None:
-    item = heap[at]
-    while True:
-        child = 2 * at + 1
-        if child >= size:
-            break
-        right = child + 1
-        if right < size:
-            a = heap[child]
-            b = heap[right]
-            if gains[b] > gains[a] or (gains[b] == gains[a] and b < a):
-                child = right
-        other = heap[child]
-        if gains[item] > gains[other] or (gains[item] == gains[other] and item < other):
-            break
-        heap[at] = other
-        at = child
-    heap[at] = item
-
-
-@njit(nogil=True, cache=True)
-def greedy_on_graph(
-    starts: Any,
-    others: Any,
-    values: Any,
-    weights: Any,
-    modular: Any,
-    coverage: Any,
-    candidates: Any,
-    count: int,
-) -> Any:
-    """Lazy greedy coverage where items are similar to their neighbours in a graph only."""
-    n = starts.shape[0] - 1
-    gains = np.zeros(n)
-    turn_of = np.full(n, -1)
-    for j in candidates:
-        total = 0.0
-        for e in range(starts[j], starts[j + 1]):
-            total += weights[others[e]] * max(values[e] - coverage[others[e]], 0.0)
-        gains[j] = total + modular[j]
-        turn_of[j] = 0
-    heap = candidates.copy()
-    size = heap.shape[0]
-    for at in range(size // 2 - 1, -1, -1):
-        _sink(heap, size, at, gains)
-    picks = np.empty(count, dtype=np.int64)
-    found = np.empty(count)
-    nearest = np.zeros(count, dtype=np.int64)
-    for turn in range(count):
-        while True:
-            j = heap[0]
-            if turn_of[j] == turn:
-                break
-            total = 0.0
-            for e in range(starts[j], starts[j + 1]):
-                total += weights[others[e]] * max(values[e] - coverage[others[e]], 0.0)
-            gains[j] = total + modular[j]
-            turn_of[j] = turn
-            _sink(heap, size, 0, gains)
-        picks[turn] = j
-        found[turn] = gains[j]
-        for e in range(starts[j], starts[j + 1]):
-            if values[e] > coverage[others[e]]:
-                coverage[others[e]] = values[e]
-                nearest[turn] += 1
-        size -= 1
-        if size:
-            heap[0] = heap[size]
-            _sink(heap, size, 0, gains)
-    return picks, found, nearest

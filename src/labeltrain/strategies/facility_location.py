@@ -11,6 +11,7 @@ from labeltrain.kernels.rows import MEMORY
 from labeltrain.kernels.similarity import Similarity, mean_squared_distance
 from labeltrain.kernels.uncertainty import binary_margin, margin
 from labeltrain.strategies.base import Need, Picks, Strategy
+from labeltrain.strategies.token_scores import known_score, uncertainty_ranks
 from labeltrain.strategies.view import PoolView
 
 
@@ -32,6 +33,9 @@ class FacilityLocation(Strategy):
         both lie between 0 and 1, and 1 is a fair mixture. u is 1 - margin, replaced by its rank in
         the pool. Above 0 the strategy needs probabilities, and picks are no longer nested, since
         the mean depends on the size of the batch.
+    score : str
+        What is uncertain: "" the predicted class; else the model's own answer to a prompt, by one
+        of the scores of ``token-uncertainty``, which needs no probabilities.
     normalise : bool
         Bring the embeddings to length 1 first.
     neighbours : int, optional
@@ -40,12 +44,18 @@ class FacilityLocation(Strategy):
     approximate : bool
         Look for the neighbours in the cells of k-means around each item only, O(n^1.5 d) instead of
         O(n^2 d): most of them are found. Picks then depend on the seed.
+    parts : int, optional
+        For pools that are too large for one graph: pick in so many random parts of the pool first,
+        twice as many as asked for in all, then among those by their coverage of the whole pool.
+        Picks then depend on the seed. None: one graph of all items.
     memory : int
         Bytes to use beside the embeddings; the picks do not depend on it.
 
     Notes
     -----
-    Lazy and exact; O(n^2 d) for the first gains, then a few columns, O(n d), a pick.
+    Lazy and exact; O(n^2 d) for the first gains, then a few columns, O(n d), a pick. On a graph,
+    similarities are rounded to float32, and an item that no pick is a neighbour of counts as not
+    covered at all: give at least about 4 n / budget neighbours.
 
     References
     ----------
@@ -73,9 +83,11 @@ class FacilityLocation(Strategy):
         kernel: str = "gaussian",
         gamma: float = 1.0,
         uncertainty: float = 0.0,
+        score: str = "",
         normalise: bool = True,
         neighbours: int | None = None,
         approximate: bool = False,
+        parts: int | None = None,
         memory: int = MEMORY,
     ) -> None:
         if kernel not in ("gaussian", "cosine"):
@@ -89,16 +101,27 @@ class FacilityLocation(Strategy):
         self.kernel = kernel
         self.gamma = gamma
         self.uncertainty = uncertainty
+        self.score = score and known_score(score)
+        if score and uncertainty == 0.0:
+            raise ValueError(f"score={score!r} says what is uncertain: give uncertainty, too")
         self.normalise = normalise
         if approximate and neighbours is None:
             raise ValueError("approximate says how neighbours are found: give neighbours, too")
+        if parts is not None and parts < 2:
+            raise ValueError(f"parts is {parts}, expected 2 or more")
+        if parts is not None and neighbours is None:
+            raise ValueError("parts are searched on graphs of their own: give neighbours, too")
         self.neighbours = neighbours
         self.approximate = approximate
+        self.parts = parts
         self.memory = memory
         if uncertainty > 0.0:
-            vars(self)["needs"] = type(self).needs | {Need.PROBABILITIES}
+            read = Need.SCORES if score else Need.PROBABILITIES
+            vars(self)["needs"] = type(self).needs | {read}
             vars(self)["nested"] = False
-        if approximate:
+        if neighbours is not None:
+            vars(self)["version"] = 2  # similarities on a graph are rounded to float32
+        if approximate or parts is not None:
             vars(self)["deterministic"] = vars(self)["nested"] = False
 
     def select(self, view: PoolView, count: int, rng: np.random.Generator) -> Picks:
@@ -110,7 +133,8 @@ class FacilityLocation(Strategy):
             similarity = Similarity(self.kernel, scale, self.normalise)
         own = None
         if self.uncertainty > 0.0:
-            own = (self.uncertainty * view.n / count) * _ranks(view)
+            ranks = uncertainty_ranks(view, self.score) if self.score else _ranks(view)
+            own = (self.uncertainty * view.n / count) * ranks
         found = self._greedy(view, similarity, count, own, rng)
         why = tuple(f"stands for {n} similar items" for n in found.nearest)
         return Picks(found.positions, found.gains / view.n, why=why)
@@ -134,12 +158,24 @@ class FacilityLocation(Strategy):
                 modular=own,
                 memory=self.memory,
             )
-        from labeltrain.kernels.neighbours import (
-            approximate_neighbours,
-            greedy_coverage_on_graph,
-            nearest_neighbours,
-        )
+        from labeltrain.kernels.graph_coverage import greedy_coverage_on_graph
+        from labeltrain.kernels.neighbours import approximate_neighbours, nearest_neighbours
+        from labeltrain.kernels.partitioned_coverage import partitioned_coverage
 
+        if self.parts is not None:
+            return partitioned_coverage(
+                view.embeddings,
+                self.neighbours,
+                similarity,
+                count,
+                self.parts,
+                rng,
+                candidates=view.candidates,
+                given=given,
+                modular=own,
+                approximate=self.approximate,
+                memory=self.memory,
+            )
         options: dict[str, Any] = {"normalise": similarity.normalise, "memory": self.memory}
         if self.approximate:
             seed = int(rng.integers(2**31))
