@@ -21,8 +21,12 @@ def report(
     """Write report.html and PNG curves, and print the label savings."""
     from labeltrain.cli.output import as_json
     from labeltrain.report import write
-    from labeltrain.studies import read_results
+    from labeltrain.store.workspace import kind_of
 
+    if kind_of(folder) == "sft":
+        from labeltrain.sft.results import read_results
+    else:
+        from labeltrain.studies import read_results
     results = read_results(folder)
     files = write(results, out or folder)
     if json_:

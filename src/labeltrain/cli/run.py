@@ -148,6 +148,16 @@ def run(
         **{f"dataset_options.{key}": value for key, value in data.items()},
     }
     given = {key: value for key, value in options.items() if value is not None}
+    if spec is not None and is_sft(spec):
+        from labeltrain.cli.sft import run_spec
+
+        if given or set_:
+            raise BadInput(
+                f"{spec} is a study of designs for fine-tuning, which takes no options of `run`",
+                "edit the spec",
+            )
+        run_spec(spec, workspace or Path("runs") / spec.stem)
+        return
     if spec is not None:
         study = load_spec(spec, set_ or (), given)
         name = spec.stem
@@ -170,3 +180,14 @@ def run(
         typer.echo(f"{folder} is finished already; nothing was run.")
     print_summary(results)
     typer.echo(f"\nKept in {folder}. For plots and every table: labeltrain report {folder}")
+
+
+def is_sft(spec: Path) -> bool:
+    """Tell whether a spec is one of `labeltrain sft study`."""
+    import re
+
+    try:
+        text = spec.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False  # the reader says what is wrong
+    return re.search(r"^kind:\s*sft\s*$", text, re.M) is not None

@@ -445,3 +445,38 @@ def evaluate(
     if out is not None:
         replace_bytes(out, to_lines(details(found, items)))
         typer.echo(f"{out}: {len(items)} lines", err=json_)
+
+
+@app.command("study")
+def study(
+    spec: Annotated[Path, typer.Argument(help="A YAML spec with kind: sft; see docs/sft.md.")],
+    workspace: Workspace,
+) -> None:
+    """Compare designs: score once, then choose, train and evaluate, seed by seed; it resumes."""
+    run_spec(spec, workspace)
+
+
+def run_spec(spec: Path, workspace: Path) -> None:
+    """Run a study of designs from its spec, and print what it shows so far."""
+    from labeltrain.cli.output import Bar
+    from labeltrain.cli.report import print_summary
+    from labeltrain.errors import BadInput
+    from labeltrain.sft.results import read_results
+    from labeltrain.sft.study import run_study
+    from labeltrain.sft.study_spec import parsed_spec
+    from labeltrain.studies.overrides import read_yaml
+
+    try:
+        text = spec.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"cannot read {spec}: {error}", "give a YAML file") from error
+    values = read_yaml(text, str(spec), "write a mapping: keys and values")
+    if not isinstance(values, dict):
+        raise BadInput(f"{spec} holds no mapping", "docs/sft.md lists the keys of a study")
+    parsed = parsed_spec(values)
+    with Bar() as bar:
+        trained = run_study(parsed, workspace, bar)
+    if not trained:
+        typer.echo(f"{workspace} is finished already; nothing was run.")
+    print_summary(read_results(workspace))
+    typer.echo(f"\nKept in {workspace}. For plots and tables: labeltrain report {workspace}")

@@ -25,6 +25,7 @@ TITLES = {
     "map": "Mean average precision",
     "exact_match": "Exact match",
     "nll": "Negative log likelihood",
+    "answer_likelihood": "Answer likelihood",
     "ece": "Calibration error",
 }
 #: Scores shown as they are; all others are shown in percent.

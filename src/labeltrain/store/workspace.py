@@ -104,8 +104,8 @@ class Workspace:
             if found.kind != kind:
                 raise BadInput(
                     f"{folder} holds a {found.kind}, not a {kind}",
-                    "`labeltrain project` is for projects, `sft` for prompts, `run` and `report` for "
-                    "studies",
+                    "`labeltrain project` is for projects, `sft` for prompts, `run` and `report` "
+                    "for studies",
                 )
             if not read_only:
                 ledger.take_ownership()
@@ -207,6 +207,18 @@ def _unused(path: Path) -> Path:
         number += 1
         found = path.with_name(f"{path.name}-{number}")
     return found
+
+
+def kind_of(folder: Path) -> str:
+    """Return what a workspace holds, such as "study"; "" where there is none that can be read."""
+    if not Workspace.exists(folder):
+        return ""
+    ledger = Ledger(folder / LEDGER, read_only=True)
+    try:
+        first = next(iter(ledger.events()), None)
+    finally:
+        ledger.close()
+    return "" if first is None else first.kind
 
 
 def verify(folder: Path) -> dict[str, int]:

@@ -1,0 +1,150 @@
+"""The results of a study of designs, as reports read them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from labeltrain.errors import BadInput
+from labeltrain.metrics.curves import Curve, Experiment, Results
+from labeltrain.sft.study import UNTUNED, Cell, cells_of, designs_of, spec_of
+from labeltrain.sft.study_spec import SFTStudySpec, StageSpec, parsed_spec
+from labeltrain.sft.workspace import PromptWorkspace
+
+LIKELIHOOD = "answer_likelihood"  # exp(-nll), the mean over tokens and tasks: rises, unlike nll
+
+
+def read_results(folder: Path) -> Results:
+    """Return the curves of a study: an experiment for each stage with several budgets.
+
+    Raises
+    ------
+    BadInput
+        The workspace holds no study.
+    """
+    with PromptWorkspace.open(folder, read_only=True) as workspace:
+        body = spec_of(workspace)
+        if body is None:
+            raise BadInput(
+                f"{folder} holds prompts and no study", "labeltrain sft report is for those"
+            )
+        spec = parsed_spec(body)
+        cells = cells_of(workspace)
+        prepared = next((e.body for e in workspace.events("prepared")), {})
+        stages = [s for s in spec.stages if len(s.budgets) > 1] or list(spec.stages)
+        experiments, curves = [], []
+        for stage in stages:
+            experiments.append(_experiment(spec, stage, len(workspace.prompts), prepared, cells))
+            curves += _curves(workspace, spec, stage, cells)
+        seconds = sum(
+            c["train"]["seconds"] + c["evaluate_seconds"] + c["select_seconds"]
+            for c in cells.values()
+            if "train" in c
+        )
+        left = any(
+            Cell(one, budget, seed).key not in cells
+            for stage in spec.stages
+            for one in designs_of(workspace, spec, stage)
+            for budget in stage.budgets
+            for seed in stage.seeds
+        )
+        return Results(
+            spec.title,
+            yaml.safe_dump(body, sort_keys=False),
+            {},
+            tuple(experiments),
+            tuple(curves),
+            seconds_total=seconds + float(prepared.get("score_seconds", 0.0)),
+            complete=not left,
+        )
+
+
+def scores_of(macro: Mapping[str, float]) -> dict[str, float]:
+    """Return the scores of a cell, and the likelihood beside the nll."""
+    found = dict(macro)
+    if "nll" in found:
+        found = {LIKELIHOOD: float(np.exp(-found["nll"])), **found}
+    return found
+
+
+def main_score(spec: SFTStudySpec) -> str:
+    """Return the score that designs are compared by: one that rises."""
+    return LIKELIHOOD if spec.evaluate.main == "nll" else spec.evaluate.main
+
+
+def _experiment(
+    spec: SFTStudySpec,
+    stage: StageSpec,
+    prompts: int,
+    prepared: Mapping[str, Any],
+    cells: Mapping[str, Mapping[str, Any]],
+) -> Experiment:
+    facts = {}
+    if UNTUNED in cells:
+        macro = scores_of(cells[UNTUNED]["macro"])
+        facts["untuned model"] = ", ".join(f"{k} {v:.3f}" for k, v in macro.items())
+    if prepared:
+        facts["scoring"] = (
+            f"{prepared['score_seconds']:.0f} s, {prepared['score_flops'] / 1e12:.0f} TFLOP; "
+            f"{prepared['truncated']:.0%} of the model's answers not finished"
+        )
+    items = next((len(c["by_task"].get("nll", {})) for c in cells.values()), 0)
+    return Experiment(
+        stage.name,
+        ", ".join(spec.pool.tasks) or str(spec.pool.file),
+        spec.embeddings,
+        f"{spec.model}, {spec.training(0).tune}",
+        (),
+        np.zeros(0, dtype=np.int64),
+        spec.subpool or prompts,
+        spec.pool.test * max(items, 1),
+        redrawn=spec.subpool is not None,
+        metric=main_score(spec),
+        seconds_encode=float(prepared.get("score_seconds", 0.0))
+        + float(sum(prepared.get("embed_seconds", {}).values())),
+        facts=facts,
+    )
+
+
+def _curves(
+    workspace: PromptWorkspace,
+    spec: SFTStudySpec,
+    stage: StageSpec,
+    cells: Mapping[str, Mapping[str, Any]],
+) -> list[Curve]:
+    curves = []
+    for one in designs_of(workspace, spec, stage):
+        for seed in stage.seeds:
+            found = [
+                (budget, cells[key])
+                for budget in stage.budgets
+                if (key := Cell(one, budget, seed).key) in cells
+            ]
+            if not found:
+                continue
+            scores: dict[str, list[float]] = defaultdict(list)
+            for _, body in found:
+                for metric, value in scores_of(body["macro"]).items():
+                    scores[metric].append(value)
+            curves.append(
+                Curve(
+                    stage.name,
+                    one.title,
+                    seed,
+                    np.array([budget for budget, _ in found], dtype=np.int64),
+                    {metric: np.array(values) for metric, values in scores.items()},
+                    np.zeros((len(found), 0)),
+                    {
+                        "train": np.array([b["train"]["seconds"] for _, b in found]),
+                        "select": np.array([b["select_seconds"] for _, b in found]),
+                        "evaluate": np.array([b["evaluate_seconds"] for _, b in found]),
+                    },
+                    complete=len(found) == len(stage.budgets),
+                )
+            )
+    return curves

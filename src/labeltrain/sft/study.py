@@ -1,0 +1,387 @@
+"""A study of designs: the same pool, answers revealed for chosen prompts only, seed by seed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from labeltrain.data.question_sets import split_questions
+from labeltrain.errors import BadInput
+from labeltrain.rng import stream
+from labeltrain.sft import models
+from labeltrain.sft.designs import design
+from labeltrain.sft.embedding import Embedded, embedded
+from labeltrain.sft.evaluation import Evaluation, TestItem, evaluate, read_test
+from labeltrain.sft.example import test_record
+from labeltrain.sft.generation import TransformersScorer
+from labeltrain.sft.pipeline import Shown, Silent
+from labeltrain.sft.reading import PromptFile, read_prompts
+from labeltrain.sft.repeats import Repeats, find_repeats
+from labeltrain.sft.scored_pool import ScoredPool, scored_pool
+from labeltrain.sft.scorer import POOLINGS
+from labeltrain.sft.scoring import Settings, score_pool
+from labeltrain.sft.selection import Question, choose
+from labeltrain.sft.study_spec import DesignSpec, SFTStudySpec, StageSpec
+from labeltrain.sft.template import ChatFormat
+from labeltrain.sft.training import train
+from labeltrain.sft.tuning import refuse_overlap
+from labeltrain.sft.width import kernel_width
+from labeltrain.sft.workspace import PromptWorkspace
+
+UNTUNED = "untuned"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training: a design, a budget, a seed."""
+
+    design: DesignSpec
+    budget: int
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """A name of all that its result depends on beside the study."""
+        text = json.dumps([self.design.model_dump(exclude={"label"}), self.budget, self.seed])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class _Material:
+    workspace: PromptWorkspace
+    answers: dict[str, str]
+    items: list[TestItem]
+    scored: ScoredPool
+    looked: dict[str, Embedded]
+    gamma: dict[str, float]
+    repeats: Repeats
+
+
+def run_study(spec: SFTStudySpec, folder: Path, bar: Shown | None = None) -> int:
+    """Run what is left of a study; return how many models were trained.
+
+    Raises
+    ------
+    BadInput
+        The folder holds another study.
+    """
+    bar = bar or Silent()
+    file, items = _data(spec)
+    told = spec.model_dump(mode="json")
+    if PromptWorkspace.exists(folder):
+        workspace = PromptWorkspace.open(folder)
+        held = next((e.body["spec"] for e in workspace.events("study spec")), None)
+        if held != told:
+            workspace.close()
+            raise BadInput(
+                f"{folder} holds another study, or an earlier version of this one",
+                "give another --workspace; results of two specs are not mixed",
+            )
+    else:
+        workspace = PromptWorkspace.create(folder, file, spec.title)
+        workspace.append("study spec", {"spec": told})
+    with workspace:
+        refuse_overlap(workspace, items, "the held-out prompts")
+        answers = {p.id: a for p, a in zip(file.prompts, file.answers, strict=True) if a}
+        material = _prepared(workspace, spec, answers, items, bar)
+        trained = 0
+        if not any(e.body["design"] == UNTUNED for e in workspace.events("cell")):
+            _untuned(material, spec)
+        for stage in spec.stages:
+            for cell in _left(workspace, spec, stage):
+                total = len(_cells(spec, stage, designs_of(workspace, spec, stage)))
+                bar.stage(
+                    f"{stage.name}: {cell.design.title}, {cell.budget} answers, seed {cell.seed} "
+                    f"({total} in all)",
+                    1.0,
+                )
+                _train_cell(material, spec, cell, bar)
+                trained += 1
+    return trained
+
+
+def designs_of(
+    workspace: PromptWorkspace, spec: SFTStudySpec, stage: StageSpec
+) -> list[DesignSpec]:
+    """Return the designs of a stage, the best of an earlier one among them.
+
+    Best are those with the best mean of the main metric over seeds, at the largest budget of that
+    stage; designs that are named anyway are not counted.
+    """
+    found = list(stage.designs)
+    if not stage.best:
+        return found
+    earlier = next(s for s in spec.stages if s.name == stage.of)
+    results = cells_of(workspace)
+    means = []
+    for place, one in enumerate(earlier.designs):
+        values = [
+            results[Cell(one, earlier.budgets[-1], seed).key]["macro"][spec.evaluate.main]
+            for seed in earlier.seeds
+            if Cell(one, earlier.budgets[-1], seed).key in results
+        ]
+        if len(values) == len(earlier.seeds) and one.name not in {d.name for d in found}:
+            mean = float(np.mean(values))
+            means.append((mean if spec.low_is_good else -mean, place))
+    return found + [earlier.designs[place] for _, place in sorted(means)[: stage.best]]
+
+
+def cells_of(workspace: PromptWorkspace) -> dict[str, dict[str, Any]]:
+    """Return what the ledger says of every cell, by key."""
+    return {event.body["key"]: event.body for event in workspace.events("cell")}
+
+
+def _cells(spec: SFTStudySpec, stage: StageSpec, designs: Sequence[DesignSpec]) -> list[Cell]:
+    """Return the cells of a stage; seeds are outermost, so that a part of them is paired."""
+    return [
+        Cell(one, budget, seed)
+        for seed in stage.seeds
+        for budget in stage.budgets
+        for one in designs
+    ]
+
+
+def _left(workspace: PromptWorkspace, spec: SFTStudySpec, stage: StageSpec) -> list[Cell]:
+    done = cells_of(workspace)
+    cells = _cells(spec, stage, designs_of(workspace, spec, stage))
+    return [cell for cell in cells if cell.key not in done]
+
+
+def _data(spec: SFTStudySpec) -> tuple[PromptFile, list[TestItem]]:
+    if spec.pool.file is not None:
+        file = read_prompts(spec.pool.file, answers="keep")
+        if file.answered < len(file.prompts):
+            raise BadInput(
+                f"{spec.pool.file}: {len(file.prompts) - file.answered} prompts have no answer",
+                "a study reveals answers that are there already: give each prompt one",
+            )
+        return file, read_test(str(spec.pool.test_file))
+    pool, held = split_questions(
+        spec.pool.tasks, prompts=spec.pool.prompts, test=spec.pool.test, seed=spec.pool.seed
+    )
+    rows = [{"id": q.id, "task": q.task, "prompt": q.prompt, "answer": q.answer} for q in pool]
+    file = read_prompts(rows, answers="keep")
+    items = [
+        TestItem(q.id, q.task, ({"role": "user", "content": q.prompt},), q.answer, q.accepted,
+                 tuple(test_record(q).get("choices", ())))
+        for q in held
+    ]  # fmt: skip
+    return file, items
+
+
+def _prepared(
+    workspace: PromptWorkspace,
+    spec: SFTStudySpec,
+    answers: dict[str, str],
+    items: list[TestItem],
+    bar: Shown,
+) -> _Material:
+    """Score and embed the pool once for all seeds."""
+    held = models.load(spec.model, dtype=spec.score.dtype, threads=spec.threads)
+    chat = ChatFormat(
+        held.tokenizer,
+        spec.train.get("chat_template"),
+        max_prompt_tokens=spec.score.max_prompt_tokens,
+    )
+    settings = Settings(
+        spec.model,
+        held.checksum(),
+        chat.checksum,
+        "transformers",
+        spec.score.dtype,
+        spec.score.max_new_tokens,
+        spec.score.max_prompt_tokens,
+        tuple(p.strip() for p in spec.score.pooling.split(",")),
+        spec.score.batch_tokens,
+    )
+    bar.stage("scoring the pool", 1.0)
+    key = score_pool(
+        workspace,
+        TransformersScorer(held),
+        chat,
+        settings,
+        parameters=held.parameters,
+        progress=bar.advance_to,
+    )
+    scored = scored_pool(workspace, key)
+    wanted = {spec.embeddings} | {
+        one.embeddings for stage in spec.stages for one in stage.designs if one.embeddings
+    }
+    looked, gamma = {}, {}
+    for name in sorted(wanted):
+        if name not in POOLINGS:
+            bar.stage(f"embedding with {name}", len(workspace.prompts))
+        looked[name] = embedded(
+            name, workspace.prompts, scored, whiten=spec.whiten, progress=bar.advance_to
+        )
+        size = spec.subpool or len(workspace.prompts)
+        share = max(2, round(spec.largest * len(workspace.prompts) / size))
+        gamma[name] = kernel_width(looked[name].array, share).gamma
+    if not any(True for _ in workspace.events("prepared")):
+        body = {
+            "scoring": key,
+            "score_seconds": scored.seconds,
+            "score_flops": scored.flops,
+            "embed_seconds": {name: one.seconds for name, one in looked.items()},
+            "gamma": gamma,
+            "truncated": float(scored.truncated.mean()),
+            "cut": float(scored.cut.mean()),
+            "prompts": len(workspace.prompts),
+        }
+        workspace.append("prepared", body)
+    return _Material(
+        workspace, answers, items, scored, looked, gamma, find_repeats(workspace.prompts)
+    )
+
+
+def subpool(spec: SFTStudySpec, n: int, seed: int) -> np.ndarray:
+    """Return the positions of the pool that a seed has, ascending."""
+    if spec.subpool is None:
+        return np.arange(n)
+    if spec.subpool > n:
+        raise BadInput(f"subpool={spec.subpool} of {n} prompts", "give fewer")
+    return np.sort(stream(seed, "subpool").permutation(n)[: spec.subpool])
+
+
+def picked_by(
+    spec: SFTStudySpec, material: _Material, cell: Cell
+) -> tuple[np.ndarray, float, dict[str, Any]]:
+    """Return the positions that a cell chooses, the seconds it took, and what it was."""
+    rows = subpool(spec, len(material.workspace.prompts), cell.seed)
+    source = cell.design.embeddings or spec.embeddings
+    looked = material.looked[source]
+    question = Question(
+        cell.design.name,
+        str(cell.budget),
+        cell.design.parameters,
+        cell.seed,
+        gamma=material.gamma[source] if design(cell.design.name).width else None,
+        reserve=0.0,
+    )
+    started = time.perf_counter()
+    choice = choose(
+        question,
+        [material.workspace.prompts[i] for i in rows.tolist()],
+        scored=_part(material.scored, rows),
+        embeddings=replace(looked, array=looked.array[rows]),
+        repeats=_repeats_of(material.repeats, rows),
+    )
+    seconds = time.perf_counter() - started
+    return rows[choice.positions], seconds, {"left_out": choice.left_out}
+
+
+def _part(scored: ScoredPool, rows: np.ndarray) -> ScoredPool:
+    return replace(
+        scored,
+        scores={name: values[rows] for name, values in scored.scores.items()},
+        drafts=tuple(scored.drafts[i] for i in rows.tolist()),
+        truncated=scored.truncated[rows],
+        cut=scored.cut[rows],
+        prompt_tokens=scored.prompt_tokens[rows],
+        embeddings={},
+    )
+
+
+def _repeats_of(repeats: Repeats, rows: np.ndarray) -> Repeats:
+    _, first, group = np.unique(repeats.first[rows], return_index=True, return_inverse=True)
+    return Repeats(first[group].astype(np.int64), repeats.exact, repeats.near)
+
+
+def _train_cell(material: _Material, spec: SFTStudySpec, cell: Cell, bar: Shown) -> None:
+    workspace = material.workspace
+    positions, select_seconds, facts = picked_by(spec, material, cell)
+    pairs = [
+        (workspace.prompts[p].messages, material.answers[workspace.prompts[p].id])
+        for p in positions.tolist()
+    ]
+    done = train(spec.training(cell.seed), pairs, threads=spec.threads, progress=bar.advance_to)
+    found = _evaluated(spec, done.held, material.items)
+    tasks = Counter(workspace.prompts[p].task for p in positions.tolist())
+    body = {
+        "key": cell.key,
+        "design": cell.design.title,
+        "method": cell.design.name,
+        "embeddings": cell.design.embeddings or spec.embeddings,
+        "budget": cell.budget,
+        "seed": cell.seed,
+        "tasks": dict(sorted(tasks.items())),
+        "prompt_tokens": float(material.scored.prompt_tokens[positions].mean()),
+        "truncated": float(material.scored.truncated[positions].mean()),
+        "train": done.facts(),
+        "select_seconds": select_seconds,
+        **facts,
+    }
+    _commit(workspace, body, found, {"positions": positions})
+
+
+def _untuned(material: _Material, spec: SFTStudySpec) -> None:
+    held = models.load(spec.model, dtype=spec.training(0).dtype, threads=spec.threads)
+    found = _evaluated(spec, held, material.items)
+    body = {"key": UNTUNED, "design": UNTUNED, "method": UNTUNED, "budget": 0, "seed": -1}
+    _commit(material.workspace, body, found, {})
+
+
+def _evaluated(
+    spec: SFTStudySpec, held: models.LanguageModel, items: Sequence[TestItem]
+) -> Evaluation:
+    chat = ChatFormat(
+        held.tokenizer,
+        spec.train.get("chat_template"),
+        max_prompt_tokens=spec.score.max_prompt_tokens,
+    )
+    return evaluate(
+        held,
+        chat,
+        items,
+        metrics=spec.evaluate.metrics,
+        max_new_tokens=spec.evaluate.max_new_tokens,
+        batch_tokens=spec.evaluate.batch_tokens,
+    )
+
+
+def _commit(
+    workspace: PromptWorkspace,
+    body: Mapping[str, Any],
+    found: Evaluation,
+    arrays: Mapping[str, np.ndarray],
+) -> None:
+    kept = {name: v for name, v in found.values.items() if np.isfinite(v).any()}
+    name = workspace.store.save_arrays(
+        {**kept, **arrays}, {"ids": list(found.ids), "tasks": list(found.tasks)}
+    )
+    workspace.append(
+        "cell",
+        {
+            **body,
+            "arrays": name,
+            "macro": {metric: found.macro(metric) for metric in kept},
+            "by_task": {
+                metric: {
+                    row["task"]: row["mean"]
+                    for row in found.table()
+                    if row["metric"] == metric and row["task"] != "mean of tasks"
+                }
+                for metric in kept
+            },
+            "evaluate_seconds": found.seconds,
+            "when": time.time(),
+        },
+    )
+
+
+def spec_of(workspace: PromptWorkspace) -> dict[str, Any] | None:
+    """Return the spec of a study that a workspace holds; None where it holds a pool only."""
+    return next((event.body["spec"] for event in workspace.events("study spec")), None)
+
+
+def described(spec: SFTStudySpec) -> dict[str, Any]:
+    """Return how models are trained, for a page."""
+    return asdict(spec.training(0))

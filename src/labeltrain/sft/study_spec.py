@@ -1,0 +1,195 @@
+"""The spec of a study of designs: every option, checked before anything runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from labeltrain.data.question_sets import TASKS
+from labeltrain.errors import BadInput
+from labeltrain.sft.designs import DESIGNS
+from labeltrain.sft.evaluation import LOW_IS_GOOD, METRICS
+from labeltrain.sft.training import TrainSettings
+
+BEST = re.compile(r"best (\d+) of (.+)")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PoolSpec(_Strict):
+    """Where prompts and answers come from: question sets, or files."""
+
+    tasks: tuple[str, ...] = Field(default=(), description="question sets that ship in a package")
+    prompts: int | None = Field(default=None, ge=2, description="of the pool of question sets")
+    test: int = Field(default=40, ge=1, description="held-out questions of each set")
+    seed: int = Field(default=0, ge=0)
+    file: str | None = Field(default=None, description="prompts with answers, instead of sets")
+    test_file: str | None = Field(default=None, description="held-out prompts with answers")
+
+    @field_validator("tasks")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for task in value:
+            if task not in TASKS:
+                raise ValueError(f"no question set {task!r}; known: {', '.join(TASKS)}")
+        return value
+
+
+class ScoreSpec(_Strict):
+    """How the pool is scored."""
+
+    max_new_tokens: int = Field(default=32, ge=1)
+    max_prompt_tokens: int = Field(default=160, ge=8)
+    dtype: str = "float32"
+    pooling: str = "weighted"
+    batch_tokens: int = Field(default=8192, ge=1)
+
+
+class DesignSpec(_Strict):
+    """A design with parameters of its strategy, and what it looks at."""
+
+    name: str
+    label: str = ""
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    embeddings: str = Field(default="", description="instead of that of the study")
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in DESIGNS:
+            raise ValueError(f"no design {value!r}; known: {', '.join(DESIGNS)}")
+        return value
+
+    @property
+    def title(self) -> str:
+        """The name in tables and plots."""
+        if self.label or not self.parameters:
+            return self.label or self.name
+        return f"{self.name}({', '.join(f'{k}={v}' for k, v in sorted(self.parameters.items()))})"
+
+
+class StageSpec(_Strict):
+    """Some designs at some budgets, with seeds of their own."""
+
+    name: str
+    designs: tuple[DesignSpec, ...]
+    best: int = Field(default=0, ge=0, description="so many more, the best of an earlier stage")
+    of: str = Field(default="", description="that stage")
+    budgets: tuple[int, ...]
+    seeds: tuple[int, ...]
+
+    @field_validator("designs", mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        listed = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+        return tuple({"name": v} if isinstance(v, str) else v for v in listed)
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _range(cls, value: Any) -> Any:
+        if isinstance(value, str) and (match := re.fullmatch(r"(\d+)-(\d+)", value.strip())):
+            return tuple(range(int(match[1]), int(match[2]) + 1))
+        return (value,) if isinstance(value, int) else value
+
+    @field_validator("budgets")
+    @classmethod
+    def _rising(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if not value or value[0] < 1 or any(a >= b for a, b in pairwise(value)):
+            raise ValueError("budgets have to rise")
+        return value
+
+
+class EvaluateSpec(_Strict):
+    """How trained models are scored."""
+
+    metrics: tuple[str, ...] = ("nll", "exact_match", "choice_accuracy")
+    main: str = Field(default="nll", description="designs are compared by it")
+    max_new_tokens: int = Field(default=24, ge=1)
+    batch_tokens: int = Field(default=8192, ge=1)
+
+    @field_validator("metrics")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for metric in value:
+            if metric not in METRICS:
+                raise ValueError(f"no metric {metric!r}; known: {', '.join(METRICS)}")
+        return value
+
+
+class SFTStudySpec(_Strict):
+    """Which design needs the fewest answers?"""
+
+    kind: Literal["sft"]
+    title: str
+    model: str
+    pool: PoolSpec
+    subpool: int | None = Field(
+        default=None, ge=2, description="each seed has a pool of its own, drawn of so many prompts"
+    )
+    score: ScoreSpec = ScoreSpec()
+    embeddings: str = Field(default="minilm", description="last, mean, weighted, or an encoder")
+    whiten: int | None = Field(default=None, ge=1)
+    train: dict[str, Any] = Field(default_factory=dict)
+    evaluate: EvaluateSpec = EvaluateSpec()
+    stages: tuple[StageSpec, ...]
+    threads: int | None = Field(default=None, ge=1)
+
+    def training(self, seed: int) -> TrainSettings:
+        """Return how models are trained."""
+        given = {"max_prompt_tokens": self.score.max_prompt_tokens, **self.train}
+        return TrainSettings(self.model, seed=seed, **given)
+
+    @property
+    def largest(self) -> int:
+        """The largest budget of all stages, which the kernel width is set for."""
+        return max(budget for stage in self.stages for budget in stage.budgets)
+
+    @property
+    def low_is_good(self) -> bool:
+        """Tell whether less of the main metric is better."""
+        return self.evaluate.main in LOW_IS_GOOD
+
+
+def parsed_spec(values: Mapping[str, Any]) -> SFTStudySpec:
+    """Check a spec.
+
+    Raises
+    ------
+    BadInput
+        Names every key that is wrong.
+    """
+    try:
+        spec = SFTStudySpec(**values)
+    except ValidationError as error:
+        told = []
+        for one in error.errors():
+            where = ".".join(str(part) for part in one["loc"])
+            told.append(f"{where}: {one['msg'].removeprefix('Value error, ')}")
+        raise BadInput("; ".join(told), "docs/sft.md lists the keys of a study") from error
+    if (spec.pool.file is None) == (not spec.pool.tasks):
+        raise BadInput("pool: give tasks, or a file", "one of both")
+    if spec.pool.file is not None and spec.pool.test_file is None:
+        raise BadInput("pool: a file needs a test_file", "held-out prompts with answers")
+    if spec.evaluate.main not in spec.evaluate.metrics:
+        raise BadInput(f"evaluate.main={spec.evaluate.main!r} is no metric of it", "add it")
+    names = [stage.name for stage in spec.stages]
+    if not names or len(set(names)) < len(names):
+        raise BadInput("stages: give at least one, each with a name of its own", "stages: ...")
+    for place, stage in enumerate(spec.stages):
+        if bool(stage.best) != bool(stage.of) or (stage.of and stage.of not in names[:place]):
+            raise BadInput(
+                f"stage {stage.name!r}: best={stage.best}, of={stage.of!r}",
+                "name an earlier stage, and how many of its designs go on",
+            )
+    try:
+        spec.training(0)
+    except TypeError as error:
+        known = ", ".join(sorted(set(TrainSettings.__dataclass_fields__) - {"model", "seed"}))
+        raise BadInput(f"train: {error}", f"known: {known}") from error
+    return spec

@@ -1,0 +1,225 @@
+"""A study of designs in small: staged, resumed, reported."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from labeltrain.cli.app import app
+from labeltrain.errors import BadInput
+from labeltrain.sft import study
+from labeltrain.sft.results import LIKELIHOOD, read_results
+from labeltrain.sft.study import UNTUNED, Cell, cells_of, designs_of, run_study, subpool
+from labeltrain.sft.study_spec import SFTStudySpec, parsed_spec
+from labeltrain.sft.workspace import PromptWorkspace
+
+ROOT = Path(__file__).parents[2]
+WORDS = {"colour": ["red", "blue"], "number": ["one", "two", "three"]}
+
+
+def files(folder: Path) -> None:
+    rng = random.Random(0)
+    rows = [
+        {"id": f"p{i}", "task": task, "prompt": f"name a {task} please {i} {rng.choice('abc')}",
+         "answer": rng.choice(WORDS[task])}
+        for i, task in enumerate(["colour"] * 45 + ["number"] * 15)
+    ]  # fmt: skip
+    held = [
+        {"id": f"t{i}", "task": task, "prompt": f"name a {task} now {i}",
+         "answer": WORDS[task][0], "choices": WORDS[task]}
+        for i, task in enumerate(["colour", "number"] * 3)
+    ]  # fmt: skip
+    for name, some in (("pool.jsonl", rows), ("test.jsonl", held)):
+        (folder / name).write_text("".join(json.dumps(row) + "\n" for row in some))
+
+
+def values(folder: Path, tiny: Path, **more: Any) -> dict[str, Any]:
+    return {
+        "kind": "sft", "title": "small", "model": str(tiny), "embeddings": "lsa", "subpool": 50,
+        "pool": {"file": str(folder / "pool.jsonl"), "test_file": str(folder / "test.jsonl")},
+        "score": {"max_new_tokens": 4, "max_prompt_tokens": 60},
+        "train": {"epochs": 2, "learning_rate": 1e-2, "rank": 4, "batch": 4},
+        "evaluate": {"max_new_tokens": 3}, "threads": 1,
+        "stages": [
+            {"name": "screen", "designs": "random, min-margin, k-center", "budgets": [8],
+             "seeds": [100]},
+            {"name": "confirm", "designs": ["random", "random-balanced"], "best": 1,
+             "of": "screen", "budgets": [4, 8], "seeds": "0-1"},
+        ], **more,
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    files(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def spec(data: Path, tiny: Path) -> SFTStudySpec:
+    return parsed_spec(values(data, tiny))
+
+
+@pytest.fixture(scope="module")
+def finished(spec: SFTStudySpec, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The workspace of the whole study."""
+    folder = tmp_path_factory.mktemp("study") / "w"
+    assert run_study(spec, folder) == 3 + 3 * 2 * 2
+    return folder
+
+
+class Dies(BaseException):
+    """As if the process was killed."""
+
+
+def results(folder: Path) -> dict[str, Any]:
+    with PromptWorkspace.open(folder, read_only=True) as workspace:
+        return {
+            key: (body["macro"], workspace.store.load_arrays(body["arrays"])[0].get("positions"))
+            for key, body in cells_of(workspace).items()
+        }
+
+
+def test_a_study_in_stages(spec: SFTStudySpec, finished: Path) -> None:
+    assert run_study(spec, finished) == 0
+    with PromptWorkspace.open(finished) as workspace:
+        cells = cells_of(workspace)
+        assert UNTUNED in cells
+        screen, confirm = spec.stages
+        best = designs_of(workspace, spec, confirm)[2]
+        scores = {one.name: cells[Cell(one, 8, 100).key]["macro"]["nll"] for one in screen.designs}
+        others = {name: value for name, value in scores.items() if name != "random"}
+        assert best.name == min(others, key=lambda name: others[name])
+        for one in (*confirm.designs, best):
+            for seed in (0, 1):
+                pool = set(subpool(spec, 60, seed).tolist())
+                for budget in (4, 8):
+                    body = cells[Cell(one, budget, seed).key]
+                    arrays, _ = workspace.store.load_arrays(body["arrays"])
+                    picked = arrays["positions"].tolist()
+                    assert len(set(picked)) == budget
+                    assert set(picked) <= pool
+                    assert sum(body["tasks"].values()) == budget
+                    assert body["train"]["examples"] == budget
+        balanced = cells[Cell(confirm.designs[1], 8, 0).key]["tasks"]
+        assert balanced == {"colour": 4, "number": 4}
+        assert subpool(spec, 60, 0).tolist() != subpool(spec, 60, 1).tolist()
+
+
+@pytest.mark.parametrize("calls", [2, 6])
+def test_a_study_goes_on_where_it_was_killed(
+    spec: SFTStudySpec, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: int
+) -> None:
+    left = {"calls": calls}
+    train = study.train
+
+    def deadly(*given: Any, **more: Any) -> Any:
+        left["calls"] -= 1
+        if left["calls"] == 0:
+            raise Dies
+        return train(*given, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(study, "train", deadly)
+        with pytest.raises(Dies):
+            run_study(spec, tmp_path / "killed")
+    partial = read_results(tmp_path / "killed")
+    assert not partial.complete
+    run_study(spec, tmp_path / "killed")
+    whole, killed = results(finished), results(tmp_path / "killed")
+    assert whole.keys() == killed.keys()
+    for key, (macro, positions) in whole.items():
+        assert killed[key][0] == macro
+        np.testing.assert_array_equal(killed[key][1], positions)
+
+
+def test_answers_are_revealed_for_chosen_prompts_only(
+    spec: SFTStudySpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+    choose = study.choose
+
+    def watched(question: Any, prompts: Any, **more: Any) -> Any:
+        seen.append((prompts, more))
+        return choose(question, prompts, **more)
+
+    monkeypatch.setattr(study, "choose", watched)
+    run_study(spec.model_copy(update={"stages": spec.stages[:1]}), tmp_path / "w")
+    told = json.dumps([[p.record for p in prompts] for prompts, _ in seen])
+    assert '"answer"' not in told
+    assert b'"answer"' not in next((tmp_path / "w").glob("pool-*.jsonl")).read_bytes()
+
+
+def test_the_report(data: Path, finished: Path, tmp_path: Path, tiny: Path) -> None:
+    path = tmp_path / "spec.yaml"
+    path.write_text(yaml.safe_dump(values(data, tiny)))
+    folder = str(finished)
+    found = CliRunner().invoke(app, ["run", str(path), "--workspace", folder])
+    assert found.exit_code == 0, found.output
+    assert "finished already" in found.output
+    assert "random-balanced" in found.output
+    shown = read_results(finished)
+    assert [e.name for e in shown.experiments] == ["confirm"]
+    curve = next(c for c in shown.curves if c.strategy == "random" and c.seed == 1)
+    assert curve.labels.tolist() == [4, 8]
+    np.testing.assert_allclose(curve.scores[LIKELIHOOD], np.exp(-curve.scores["nll"]))
+    assert shown.complete
+    found = CliRunner().invoke(app, ["report", folder, "--out", str(tmp_path / "r")])
+    assert found.exit_code == 0, found.output
+    page = (tmp_path / "r" / "report.html").read_text()
+    assert "Answer likelihood" in page
+    assert "Untuned model" in page
+    assert (tmp_path / "r" / "curve-confirm-answer_likelihood.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"model": 3}, "model:"),
+        ({"stagez": []}, "stagez"),
+        ({"stages": []}, "at least one"),
+        ({"pool": {}}, "give tasks, or a file"),
+        ({"pool": {"tasks": ["trivia"]}}, "no question set 'trivia'"),
+        ({"pool": {"file": "x"}}, "needs a test_file"),
+        ({"train": {"lr": 1}}, r"train: .*unexpected keyword argument 'lr'"),
+        ({"evaluate": {"main": "rouge_l"}}, "no metric of it"),
+        ({"evaluate": {"metrics": ["bleu"]}}, "no metric 'bleu'"),
+        ({"stages": [{"name": "a", "designs": "best", "budgets": [1], "seeds": [0]}]},
+         "no design 'best'"),
+        ({"stages": [{"name": "a", "designs": "random", "budgets": [4, 4], "seeds": [0]}]},
+         "budgets have to rise"),
+        ({"stages": [{"name": "a", "designs": "random", "best": 1, "of": "b", "budgets": [4],
+                      "seeds": [0]}]}, "name an earlier stage"),
+    ],
+)  # fmt: skip
+def test_specs_that_make_no_sense(
+    tmp_path: Path, tiny: Path, more: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(BadInput, match=message):
+        parsed_spec({**values(tmp_path, tiny), **more})
+
+
+def test_results_of_two_specs_are_not_mixed(spec: SFTStudySpec, tmp_path: Path, tiny: Path) -> None:
+    small = spec.model_copy(update={"stages": spec.stages[:1]})
+    run_study(small, tmp_path / "w")
+    with pytest.raises(BadInput, match="another study"):
+        run_study(spec, tmp_path / "w")
+
+
+def test_the_study_of_the_repository_is_sound() -> None:
+    spec = parsed_spec(yaml.safe_load((ROOT / "studies" / "sft.yaml").read_text()))
+    assert spec.largest == 400
+    assert len(spec.pool.tasks) >= 8
+    assert {d.name for d in spec.stages[1].designs} >= {
+        "random", "mean-entropy", "least-confidence", "mean-margin", "min-margin", "max-entropy",
+        "k-center", "facility-location", "random-balanced", "weighted-task-diversity",
+    }  # fmt: skip
+    assert not {*spec.stages[0].seeds, *spec.stages[1].seeds} & {*spec.stages[2].seeds}
