@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from labeltrain.cli.app import app
 from labeltrain.errors import BadInput
 from labeltrain.sft import study
+from labeltrain.sft.overview import overview
 from labeltrain.sft.results import LIKELIHOOD, read_results
 from labeltrain.sft.study import UNTUNED, Cell, cells_of, designs_of, run_study, subpool
 from labeltrain.sft.study_spec import SFTStudySpec, parsed_spec
@@ -178,6 +179,11 @@ def test_the_report(data: Path, finished: Path, tmp_path: Path, tiny: Path) -> N
     assert "Answer likelihood" in page
     assert "Untuned model" in page
     assert (tmp_path / "r" / "curve-confirm-answer_likelihood.png").stat().st_size > 5000
+    with PromptWorkspace.open(finished, read_only=True) as workspace:
+        costs = {(c["model"], c["labels"]): c for c in overview(workspace)["overhead"]}
+    assert costs["random", 8]["score"] == costs["random", 8]["embed"] == 0.0  # reads nothing
+    assert costs["min-margin", 8]["score"] > 0.0
+    assert costs["k-center", 8]["embed"] > 0.0
 
 
 @pytest.mark.parametrize(

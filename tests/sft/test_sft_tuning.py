@@ -125,3 +125,17 @@ def test_the_whole_way_by_commands(tiny: Path, tmp_path: Path, monkeypatch: Any)
               "--max-new-tokens", "4")  # fmt: skip
     assert "mean of tasks" in out
     assert len(Path("d.jsonl").read_text().splitlines()) == 4
+    shown = json.loads(run("report", "-w", "w", "--json"))
+    assert shown["pool"]["tasks"] == {"a": 15, "b": 15}
+    assert (shown["pool"]["answered"], shown["choices"][0]["answered"]) == (8, 8)
+    assert sum(shown["choices"][0]["tasks"].values()) == 8
+    (cost,) = shown["overhead"]
+    assert cost["score"] > 0
+    assert cost["ratio"] == pytest.approx(
+        (cost["score"] + cost["embed"] + cost["select"]) / cost["train"]
+    )
+    assert shown["models"][0]["nll"] == pytest.approx(shown["evaluations"][0]["nll"])
+    page = Path("w/sft.html").read_text()
+    for words in ("What it cost", "min-margin-8", "answers not finished", "exact match"):
+        assert words in page
+    assert "min-margin-8" in run("report", "-w", "w")

@@ -447,6 +447,46 @@ def evaluate(
         typer.echo(f"{out}: {len(items)} lines", err=json_)
 
 
+@app.command("report")
+def report(
+    workspace: Workspace,
+    out: Annotated[
+        Path | None, typer.Option(help="Where the page goes; the workspace if not given.")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Show the pool, the choices, the models and what each cost; of a study the curves, too."""
+    from labeltrain.cli.output import as_json, as_table
+    from labeltrain.cli.report import print_summary
+    from labeltrain.report import write
+    from labeltrain.sft.overview import overview
+    from labeltrain.sft.page import write_page
+    from labeltrain.sft.results import read_results
+    from labeltrain.sft.study import spec_of
+    from labeltrain.sft.workspace import PromptWorkspace
+
+    with PromptWorkspace.open(workspace, read_only=True) as held:
+        shown = overview(held)
+        spec = spec_of(held)
+    folder = out or workspace
+    page = write_page(shown, folder, str(spec["title"]) if spec else f"Prompts of {workspace}")
+    written = [page]
+    if spec is not None:
+        results = read_results(workspace)
+        written.append(write(results, folder).html)
+    if json_:
+        as_json({**shown, "pages": [str(path) for path in written]})
+        return
+    if spec is not None:
+        print_summary(results)
+    for name in ("choices", "models", "overhead"):
+        rows = [{k: v for k, v in row.items() if k != "tasks"} for row in shown[name]]
+        if rows:
+            as_table(rows, list(dict.fromkeys(k for row in rows for k in row)), title=name)
+    for path in written:
+        typer.echo(f"Report: {path}")
+
+
 @app.command("study")
 def study(
     spec: Annotated[Path, typer.Argument(help="A YAML spec with kind: sft; see docs/sft.md.")],

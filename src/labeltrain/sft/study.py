@@ -17,7 +17,7 @@ from labeltrain.data.question_sets import split_questions
 from labeltrain.errors import BadInput
 from labeltrain.rng import stream
 from labeltrain.sft import models
-from labeltrain.sft.designs import design
+from labeltrain.sft.designs import design, made, needs_embeddings, needs_scores
 from labeltrain.sft.embedding import Embedded, embedded
 from labeltrain.sft.evaluation import Evaluation, TestItem, evaluate, read_test
 from labeltrain.sft.example import test_record
@@ -305,11 +305,16 @@ def _train_cell(material: _Material, spec: SFTStudySpec, cell: Cell, bar: Shown)
     done = train(spec.training(cell.seed), pairs, threads=spec.threads, progress=bar.advance_to)
     found = _evaluated(spec, done.held, material.items)
     tasks = Counter(workspace.prompts[p].task for p in positions.tolist())
+    strategy = made(cell.design.name, cell.design.parameters, None)
+    source = cell.design.embeddings or spec.embeddings
+    reads_embeddings = needs_embeddings(strategy)
+    reads_scores = needs_scores(strategy) or (reads_embeddings and source in POOLINGS)
     body = {
         "key": cell.key,
         "design": cell.design.title,
         "method": cell.design.name,
-        "embeddings": cell.design.embeddings or spec.embeddings,
+        "embeddings": source if reads_embeddings else "",
+        "scored": reads_scores,
         "budget": cell.budget,
         "seed": cell.seed,
         "tasks": dict(sorted(tasks.items())),
