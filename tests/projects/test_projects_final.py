@@ -336,7 +336,7 @@ def test_ctrl_c_leaves_the_project_sound(
     whole = Tfidf.fit
 
     def interrupted(self: Tfidf, *more: Any) -> Model:
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)  # to this thread, at once: `kill` picks any
         return whole(self, *more)
 
     command = ("save-model", tmp_path / "p", "--out", tmp_path / "m.npz", "--final", "tfidf")

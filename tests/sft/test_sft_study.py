@@ -13,6 +13,7 @@ import yaml
 from typer.testing import CliRunner
 
 from labeltrain.cli.app import app
+from labeltrain.cli.run import is_sft
 from labeltrain.errors import BadInput
 from labeltrain.sft import study
 from labeltrain.sft.overview import overview
@@ -218,6 +219,30 @@ def test_results_of_two_specs_are_not_mixed(spec: SFTStudySpec, tmp_path: Path, 
     run_study(small, tmp_path / "w")
     with pytest.raises(BadInput, match="another study"):
         run_study(spec, tmp_path / "w")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in sorted((ROOT / "studies").glob("*.yaml")) if is_sft(path)],
+    ids=lambda path: path.stem,
+)
+def test_a_small_one_of_the_shape_of_each_study_runs(
+    path: Path, data: Path, tiny: Path, tmp_path: Path
+) -> None:
+    shape = yaml.safe_load(path.read_text())
+    small = values(data, tiny)
+    for key in ("stages", "evaluate", "whiten"):
+        if key in shape:
+            small[key] = shape[key]
+    small["score"]["pooling"] = shape["score"]["pooling"]
+    for stage in small["stages"]:
+        stage["budgets"] = [2 * (k + 1) for k in range(min(2, len(stage["budgets"])))]
+        stage["seeds"] = [5 + len(stage["name"])]
+    spec = parsed_spec(small)
+    assert run_study(spec, tmp_path / "w") > 0
+    shown = read_results(tmp_path / "w")
+    assert shown.complete
+    assert {c.strategy for c in shown.curves} >= {"random"}
 
 
 def test_the_study_of_the_repository_is_sound() -> None:
