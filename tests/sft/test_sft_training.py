@@ -84,6 +84,15 @@ def test_only_answers_are_learned(tiny: Path) -> None:
     shifted = batch["labels"][:, 1:]
     picked = logp[:, :-1].gather(2, shifted.clamp(min=0)[..., None])[..., 0]
     assert loss == pytest.approx(float(-picked[shifted != -100].mean().detach()), rel=1e-4)
+    # And that of TRL, which makes the logits of the prompts, too.
+    theirs = super(type(trainer), trainer).compute_loss(held.model, dict(batch))
+    assert loss == pytest.approx(float(theirs.detach()), rel=1e-4)
+    count = torch.tensor(7)
+    ours = trainer.compute_loss(held.model, dict(batch), num_items_in_batch=count)
+    whole = super(type(trainer), trainer).compute_loss(
+        held.model, dict(batch), num_items_in_batch=count
+    )
+    assert float(ours.detach()) == pytest.approx(float(whole.detach()), rel=1e-4)
 
 
 def test_an_adapter_is_written_and_read(tiny: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from labeltrain.sft.prompts import Message
 from labeltrain.sft.template import ChatFormat
 
 FULL, LORA = "full", "lora"
+IGNORED = -100  # a label without a loss
 # Of a token, in multiples of the weights: forward 2, backward 4; LoRA: no gradients of weights.
 OPERATIONS = {FULL: 6.0, LORA: 4.0}
 
@@ -267,6 +268,43 @@ def _trainer(
             if progress is not None:
                 progress(float(state.global_step), float(state.max_steps))
 
+    class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
+        """Makes logits where answers are only: prompts are most of the tokens, and have no loss.
+
+        Half of the time of a step, with a small model on a processor, and most of the memory.
+        """
+
+        def compute_loss(
+            self,
+            model: Any,
+            inputs: Any,
+            return_outputs: bool = False,
+            num_items_in_batch: Any = None,
+        ) -> Any:
+            import torch
+
+            if getattr(held.config.get_text_config(), "output_router_logits", False):
+                return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+            labels = inputs["labels"][:, 1:]
+            places = torch.nonzero((labels != IGNORED).any(dim=0)).flatten()
+            outputs = model(
+                input_ids=inputs["input_ids"],
+                attention_mask=inputs["attention_mask"],
+                logits_to_keep=places,
+                use_cache=False,
+            )
+            loss = torch.nn.functional.cross_entropy(
+                outputs.logits.float().flatten(0, 1),
+                labels[:, places].flatten(),
+                ignore_index=IGNORED,
+                reduction="sum",
+            )
+            count = (labels != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
+            loss = loss / count
+            if self.args.average_tokens_across_devices and num_items_in_batch is not None:
+                loss = loss * self.accelerator.num_processes  # gradients are averaged over them
+            return (loss, outputs) if return_outputs else loss
+
     rows = [
         {
             "input_ids": [*e.prompt, *e.answer],
@@ -301,7 +339,7 @@ def _trainer(
             disable_tqdm=True,
         )
         set_seed(settings.seed)  # the adapters are drawn when the trainer is made
-        trainer = SFTTrainer(
+        trainer = AnswerTrainer(
             model=held.model,
             args=config,
             train_dataset=Dataset.from_list(rows),
