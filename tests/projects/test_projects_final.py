@@ -340,9 +340,14 @@ def test_ctrl_c_leaves_the_project_sound(
         return whole(self, *more)
 
     command = ("save-model", tmp_path / "p", "--out", tmp_path / "m.npz", "--final", "tfidf")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Tfidf, "fit", interrupted)
-        assert "the same command goes on" in say(*command, code=130, error=True)
+    # What a shell starts in the background ignores interrupts, the tests in it, too.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Tfidf, "fit", interrupted)
+            assert "the same command goes on" in say(*command, code=130, error=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert not (tmp_path / "m.npz").exists()
     assert verify(tmp_path / "p")["events"] == len(events)
     with Project.open(tmp_path / "p") as project:
