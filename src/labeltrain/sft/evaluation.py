@@ -120,8 +120,10 @@ class Evaluation:
         error = np.sqrt(sum(values.var(ddof=1) / len(values) for values in parts)) / len(parts)
         if error == 0.0:  # all alike, which says little of items that were not asked
             return None, None
-        middle = self.macro(metric)
-        return float(middle - 1.96 * error), float(middle + 1.96 * error)
+        low, high = (self.macro(metric) + side * 1.96 * float(error) for side in (-1, 1))
+        if metric == "nll":
+            return low, high
+        return max(low, 0.0), min(high, 1.0)
 
 
 def _interval(metric: str, values: np.ndarray) -> tuple[float | None, float | None]:
