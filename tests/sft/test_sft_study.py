@@ -214,11 +214,20 @@ def test_specs_that_make_no_sense(
         parsed_spec({**values(tmp_path, tiny), **more})
 
 
-def test_results_of_two_specs_are_not_mixed(spec: SFTStudySpec, tmp_path: Path, tiny: Path) -> None:
+def test_stages_may_be_added_and_nothing_else_may_change(
+    spec: SFTStudySpec, tmp_path: Path
+) -> None:
     small = spec.model_copy(update={"stages": spec.stages[:1]})
-    run_study(small, tmp_path / "w")
-    with pytest.raises(BadInput, match="another study"):
-        run_study(spec, tmp_path / "w")
+    assert run_study(small, tmp_path / "w") == 3
+    with PromptWorkspace.open(tmp_path / "w", read_only=True) as workspace:
+        before = [event.body["gamma"] for event in workspace.events("prepared")]
+    assert run_study(spec, tmp_path / "w") == 12
+    assert [e.name for e in read_results(tmp_path / "w").experiments] == ["confirm"]
+    with PromptWorkspace.open(tmp_path / "w", read_only=True) as workspace:
+        assert [event.body["gamma"] for event in workspace.events("prepared")] == before
+    for change in ({"subpool": 40}, {"train": {"epochs": 3}}, {"embeddings": "mean"}):
+        with pytest.raises(BadInput, match="only its stages and title may change"):
+            run_study(spec.model_copy(update=change), tmp_path / "w")
 
 
 @pytest.mark.parametrize(

@@ -152,8 +152,11 @@ def _overhead(workspace: PromptWorkspace, pools: dict[str, ScoredPool]) -> list[
 
 def _study_overhead(workspace: PromptWorkspace) -> list[dict[str, Any]]:
     """Return the mean cost of the cells of a study, by design and budget."""
-    prepared = next((e.body for e in workspace.events("prepared")), None)
-    if prepared is None:
+    prepared: dict[str, Any] = {}
+    embed: dict[str, float] = {}
+    for event in workspace.events("prepared"):
+        prepared, embed = event.body, {**event.body["embed_seconds"], **embed}
+    if not prepared:
         return []
     groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for body in cells_of(workspace).values():
@@ -166,7 +169,7 @@ def _study_overhead(workspace: PromptWorkspace) -> list[dict[str, Any]]:
                 design,
                 budget,
                 float(prepared["score_seconds"]) if bodies[0]["scored"] else 0.0,
-                float(prepared["embed_seconds"].get(bodies[0]["embeddings"], 0.0)),
+                float(embed.get(bodies[0]["embeddings"], 0.0)),
                 float(np.mean([b["select_seconds"] for b in bodies])),
                 float(np.mean([b["train"]["seconds"] for b in bodies])),
                 float(prepared["score_flops"]) if bodies[0]["scored"] else 0.0,

@@ -78,13 +78,16 @@ def run_study(spec: SFTStudySpec, folder: Path, bar: Shown | None = None) -> int
     told = spec.model_dump(mode="json")
     if PromptWorkspace.exists(folder):
         workspace = PromptWorkspace.open(folder)
-        held = next((e.body["spec"] for e in workspace.events("study spec")), None)
-        if held != told:
+        held = spec_of(workspace)
+        if held is None or _fixed(held) != _fixed(told):
             workspace.close()
             raise BadInput(
-                f"{folder} holds another study, or an earlier version of this one",
+                f"{folder} holds another study, or another version of this one: only its stages "
+                "and title may change",
                 "give another --workspace; results of two specs are not mixed",
             )
+        if held != told:
+            workspace.append("study spec", {"spec": told})
     else:
         workspace = PromptWorkspace.create(folder, file, spec.title)
         workspace.append("study spec", {"spec": told})
@@ -106,6 +109,11 @@ def run_study(spec: SFTStudySpec, folder: Path, bar: Shown | None = None) -> int
                 _train_cell(material, spec, cell, bar)
                 trained += 1
     return trained
+
+
+def _fixed(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the results of a cell depend on."""
+    return {key: value for key, value in spec.items() if key not in ("stages", "title")}
 
 
 def designs_of(
@@ -216,6 +224,10 @@ def _prepared(
         one.embeddings for stage in spec.stages for one in stage.designs if one.embeddings
     }
     looked, gamma = {}, {}
+    # Set once: stages that come later, with larger budgets, have the same kernel.
+    kept: dict[str, float] = {}
+    for event in workspace.events("prepared"):
+        kept = {**event.body["gamma"], **kept}
     for name in sorted(wanted):
         if name not in POOLINGS:
             bar.stage(f"embedding with {name}", len(workspace.prompts))
@@ -224,8 +236,8 @@ def _prepared(
         )
         size = spec.subpool or len(workspace.prompts)
         share = max(2, round(spec.largest * len(workspace.prompts) / size))
-        gamma[name] = kernel_width(looked[name].array, share).gamma
-    if not any(True for _ in workspace.events("prepared")):
+        gamma[name] = kept.get(name) or kernel_width(looked[name].array, share).gamma
+    if gamma.keys() - kept.keys():
         body = {
             "scoring": key,
             "score_seconds": scored.seconds,
@@ -384,7 +396,10 @@ def _commit(
 
 def spec_of(workspace: PromptWorkspace) -> dict[str, Any] | None:
     """Return the spec of a study that a workspace holds; None where it holds a pool only."""
-    return next((event.body["spec"] for event in workspace.events("study spec")), None)
+    found = None
+    for event in workspace.events("study spec"):
+        found = event.body["spec"]
+    return found
 
 
 def described(spec: SFTStudySpec) -> dict[str, Any]:
