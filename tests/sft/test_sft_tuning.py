@@ -21,7 +21,6 @@ from labeltrain.sft.tuning import (
     evaluate_in,
     loaded,
     refuse_overlap,
-    settings_of,
     train_in,
     training_pairs,
     tuned_models,
@@ -67,7 +66,7 @@ def test_train_and_evaluate(workspace: PromptWorkspace, tiny: Path, tmp_path: Pa
     settings = TrainSettings(str(tiny), epochs=30, learning_rate=3e-2, rank=8, seed=1)
     body = train_in(workspace, settings, device="cpu", threads=1)
     assert (body["name"], body["labels"], body["choice"]) == ("seed1", 8, None)
-    assert settings_of(body["settings"]).rank == 8
+    assert body["settings"]["rank"] == 8
     with pytest.raises(BadInput, match="holds a model 'seed1' already"):
         train_in(workspace, settings, device="cpu")
     assert list(tuned_models(workspace)) == ["seed1"]

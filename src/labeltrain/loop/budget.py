@@ -34,6 +34,15 @@ def purchasable(costs: np.ndarray | None, free: np.ndarray, left: float) -> np.n
     return np.flatnonzero(free if costs is None else free & (costs <= left + TINY))
 
 
+def with_labelled(
+    costs: np.ndarray | None, places: np.ndarray, labelled: np.ndarray, n: int, left: float
+) -> np.ndarray:
+    """Return places and the labelled items that a budget could buy again, ascending."""
+    known = np.zeros(n, dtype=bool)
+    known[labelled] = True
+    return np.union1d(places, purchasable(costs, known, left))
+
+
 def within(costs: np.ndarray | None, positions: np.ndarray, left: float) -> np.ndarray:
     """Return the rows of picks that fit into the rest of a budget, in the order of the picks."""
     if costs is None:

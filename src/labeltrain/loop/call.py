@@ -10,7 +10,7 @@ import numpy as np
 
 from labeltrain.errors import BadInput, MissingNeed
 from labeltrain.loop.as_numpy import as_numpy
-from labeltrain.loop.budget import TINY, affordable, purchasable, within
+from labeltrain.loop.budget import TINY, affordable, purchasable, with_labelled, within
 from labeltrain.loop.checks import CheckedPicks, checked
 from labeltrain.loop.label_codes import LabelCodes
 from labeltrain.rng import stream
@@ -95,9 +95,8 @@ class Call:
         """Return what may be asked: fresh items, and labelled ones where those are asked again."""
         if not self.strategy.asks_again:
             return places
-        known = np.zeros(len(self.free), dtype=bool)
-        known[self.known] = True
-        return np.union1d(places, purchasable(self.sources.get("costs"), known, left))
+        known = np.array(self.known, dtype=np.int64)
+        return with_labelled(self.sources.get("costs"), places, known, len(self.free), left)
 
     def _view(self, places: np.ndarray, now: Round, memo: Memo) -> PoolView:
         sources = dict(self.sources)

@@ -12,7 +12,7 @@ import numpy as np
 
 from labeltrain.errors import BadInput, BrokenContract, StoreMissing
 from labeltrain.learners.base import Cost, Learner, Model, Training, drawn
-from labeltrain.loop.budget import affordable, purchasable, within
+from labeltrain.loop.budget import affordable, purchasable, with_labelled, within
 from labeltrain.loop.checks import checked, refuse_unmet_needs
 from labeltrain.loop.evaluate import Evaluator
 from labeltrain.loop.final import Final
@@ -227,9 +227,7 @@ class Trajectory:
         places = self._purchasable(left)
         if not (len(places) and self._asker().asks_again):
             return places
-        known = np.zeros(len(self.pool), dtype=bool)
-        known[self.state.positions] = True
-        return np.union1d(places, purchasable(self._costs, known, left))
+        return with_labelled(self._costs, places, self.state.positions, len(self.pool), left)
 
     def _ask(self, count: int, budget: float, memo: Memo, timing: dict[str, float]) -> None:
         started = time.perf_counter()

@@ -19,6 +19,7 @@ from labeltrain.sft.models import LanguageModel
 from labeltrain.sft.prefill import Prefilled
 from labeltrain.sft.prompts import Message
 from labeltrain.sft.reading import read_prompts
+from labeltrain.sft.scoring import batches
 from labeltrain.sft.template import ChatFormat
 
 METRICS = ("nll", "exact_match", "rouge_l", "choice_accuracy")
@@ -228,7 +229,9 @@ def evaluate(
     said = [""] * len(items)
     order = sorted(range(len(items)), key=lambda i: (-len(rendered[i][0].tokens), i))
     done = 0
-    for rows in _batches(order, rendered, max_new_tokens, batch_tokens):
+    lengths = [len(rendered[i][0].tokens) for i in order]
+    for places in batches(lengths, max_new_tokens, batch_tokens):
+        rows = [order[place] for place in places]
         batch = Prefilled(held, [rendered[i][0].tokens for i in rows])
         if "nll" in wanted:
             found = batch.likelihoods([_said_tokens(held, rendered[i][1]) for i in rows])
@@ -263,19 +266,6 @@ def _said_tokens(held: LanguageModel, tokens: tuple[int, ...]) -> tuple[int, ...
         if token in held.ends:
             return tokens[: place + 1]
     return tokens
-
-
-def _batches(
-    order: Sequence[int], rendered: Sequence[Any], most: int, batch_tokens: int
-) -> list[list[int]]:
-    found: list[list[int]] = []
-    row = 0
-    while row < len(order):
-        width = len(rendered[order[row]][0].tokens) + most
-        size = max(1, batch_tokens // width)
-        found.append(list(order[row : row + size]))
-        row += size
-    return found
 
 
 def _choose(

@@ -34,11 +34,6 @@ class Repeats:
     exact: int
     near: int
 
-    def others(self, position: int) -> np.ndarray:
-        """Return the positions of the group of a prompt, without it."""
-        group = np.flatnonzero(self.first == self.first[position])
-        return group[group != position]
-
 
 def find_repeats(
     prompts: Sequence[Prompt], *, threshold: float | None = NEAR, seed: int = 0

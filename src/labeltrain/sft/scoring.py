@@ -159,21 +159,27 @@ def _work(shard: Sequence[int], rendered: Sequence[Rendered], settings: Settings
     return sum(len(rendered[p].tokens) + 4 * settings.max_new_tokens for p in shard)
 
 
-def batches(lengths: Sequence[int], settings: Settings) -> list[list[int]]:
-    """Cut rows, longest first, into batches of about equal tokens; return their rows.
+def batches(lengths: Sequence[int], most: int, batch_tokens: int) -> list[list[int]]:
+    """Cut prompts, longest first, into batches of about equal tokens; return their rows.
+
+    Parameters
+    ----------
+    lengths : sequence of int
+        Tokens of the prompts, falling.
+    most : int
+        Tokens of an answer.
+    batch_tokens : int
 
     Examples
     --------
-    >>> from labeltrain.sft.scoring import Settings, batches
-    >>> few = Settings("m", "", "", "", "float32", 8, 99, (), batch_tokens=64)
-    >>> batches([40, 20, 8, 8], few)
+    >>> from labeltrain.sft.scoring import batches
+    >>> batches([40, 20, 8, 8], 8, 64)
     [[0], [1, 2], [3]]
     """
     found: list[list[int]] = []
     row = 0
     while row < len(lengths):
-        width = lengths[row] + settings.max_new_tokens
-        size = max(1, settings.batch_tokens // width)
+        size = max(1, batch_tokens // (lengths[row] + most))
         found.append(list(range(row, min(row + size, len(lengths)))))
         row += size
     return found
@@ -192,7 +198,7 @@ def _score_shard(
     started = time.perf_counter()
     tokens = [rendered[p].tokens for p in shard]
     parts: list[Scored] = []
-    for rows in batches([len(t) for t in tokens], settings):
+    for rows in batches([len(t) for t in tokens], settings.max_new_tokens, settings.batch_tokens):
         chosen = [tokens[row] for row in rows]
         parts.append(scorer.score(chosen, settings.max_new_tokens, settings.poolings))
     arrays: dict[str, np.ndarray] = {

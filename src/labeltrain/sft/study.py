@@ -7,7 +7,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -400,8 +400,3 @@ def spec_of(workspace: PromptWorkspace) -> dict[str, Any] | None:
     for event in workspace.events("study spec"):
         found = event.body["spec"]
     return found
-
-
-def described(spec: SFTStudySpec) -> dict[str, Any]:
-    """Return how models are trained, for a page."""
-    return asdict(spec.training(0))

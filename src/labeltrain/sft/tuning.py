@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -255,9 +255,3 @@ def refuse_overlap(workspace: PromptWorkspace, items: list[TestItem], where: str
 
 def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
-
-
-def settings_of(body: dict[str, Any]) -> TrainSettings:
-    """Return the settings that the ledger keeps."""
-    known = set(asdict(TrainSettings("")))
-    return TrainSettings(**{key: value for key, value in body.items() if key in known})
