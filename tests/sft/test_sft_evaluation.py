@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from labeltrain.errors import BadInput
 from labeltrain.metrics.proportion import binomial_interval
 from labeltrain.sft.answer_scores import exact_match, normalised, rouge_l
 from labeltrain.sft.evaluation import Evaluation, TestItem, details, evaluate, read_test
 from labeltrain.sft.models import LanguageModel, load
+from labeltrain.sft.prefill import Prefilled, _alike
 from labeltrain.sft.template import ChatFormat
 
 
@@ -65,6 +68,41 @@ def test_likelihoods_equal_a_plain_computation(held: LanguageModel, batch_tokens
         )
         assert found.said[i] == held.text(said[0, tokens.shape[1] :].tolist())
         assert found.values["exact_match"][i] == exact_match(found.said[i], one.accepted)
+
+
+def test_any_number_of_answers_to_a_prompt_equals_one_by_one(held: LanguageModel) -> None:
+    chat = ChatFormat(held.tokenizer)
+    prompts = [chat.prompt(one.messages).tokens for one in ITEMS[:3]]
+    batch = Prefilled(held, prompts)
+    rng = np.random.default_rng(0)
+    asked = [
+        (int(row), tuple(rng.integers(5, 60, size=length).tolist()))
+        for row, length in zip(rng.integers(0, 3, 20), [*range(12), *range(8)], strict=True)
+    ]
+    found = batch.likelihoods(asked)
+    for (row, tokens), logp in zip(asked, found, strict=True):
+        assert len(logp) == len(tokens)
+        if tokens:
+            with torch.no_grad():
+                logits = held.model(torch.tensor([[*prompts[row], *tokens]])).logits[0].double()
+            expected = torch.log_softmax(logits, -1)[len(prompts[row]) - 1 : -1]
+            np.testing.assert_allclose(
+                logp, expected[torch.arange(len(tokens)), torch.tensor(tokens)], atol=1e-5
+            )
+    again = batch.likelihoods(asked[::-1])[::-1]
+    for one, other in zip(found, again, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    assert [len(one) for one in batch.likelihoods([(0, ()), (1, ())])] == [0, 0]
+    assert batch.likelihoods([]) == []
+
+
+@given(st.lists(st.integers(0, 40), max_size=60), st.integers(1, 9))
+def test_groups_of_alike_answers(lengths: list[int], most: int) -> None:
+    groups = _alike(lengths, most)
+    assert sorted(p for group in groups for p in group) == [p for p, n in enumerate(lengths) if n]
+    for group in groups:
+        assert 1 <= len(group) <= most
+        assert 2 * (lengths[group[-1]] - 1) >= lengths[group[0]] - 1
 
 
 def test_what_is_not_wanted_is_not_computed(held: LanguageModel) -> None:

@@ -216,6 +216,65 @@ def test_money_is_not_overspent_and_almost_all_of_it_is_spent(method: str) -> No
     assert 0 < tokens.spent <= 200
 
 
+def test_facility_location_buys_what_gains_most_per_cost() -> None:
+    """More of the pool is covered for the same money than by the order of gains alone."""
+    n, rng = 200, np.random.default_rng(5)
+    points = rng.normal(size=(n, 6)).astype(np.float32)
+    rows = [
+        {"prompt": f"about {i}", "price": float(p)} for i, p in enumerate(rng.choice([1, 9], n))
+    ]
+    some = read_prompts(rows).prompts
+    prices = np.array([row["price"] for row in rows])
+
+    def bought(**parameters: Any) -> Choice:
+        question = Question(
+            "facility-location", "60usd", {"gamma": 0.3, **parameters},
+            prices={"cost_field": "price"}, reserve=0.1,
+        )  # fmt: skip
+        return choose(question, some, embeddings=Embedded("e", points, 0.0), repeats=alone(n))
+
+    def covered(choice: Choice) -> float:
+        unit = points / np.linalg.norm(points, axis=1, keepdims=True)
+        apart = 2.0 - 2.0 * unit @ unit[choice.positions].T
+        mean = 2.0 - 2.0 * float(np.square(unit.mean(axis=0)).sum())
+        return float(np.exp(-apart / (0.3 * mean)).max(axis=1).mean())
+
+    paid, free = bought(), bought(per_cost=False)
+    assert paid.parameters["per_cost"]
+    assert not paid.nested
+    assert paid.spent <= 60.0
+    assert prices[paid.positions].sum() == paid.spent
+    assert covered(paid) > 1.1 * covered(free)
+    assert len(paid.reserve) == -(-len(paid.positions) // 10)
+    same = labeltrain.select(
+        "facility-location", embeddings=points, costs=prices, budget=60.0, **paid.parameters
+    )
+    assert same.positions.tolist() == paid.positions.tolist()
+    # Where all cost the same there is nothing to weigh, and the picks are those of a count.
+    alike = choose(
+        Question("facility-location", "60usd", {"gamma": 0.3}, prices={"price_per_answer": 5.0}),
+        some, embeddings=Embedded("e", points, 0.0), repeats=alone(n),
+    )  # fmt: skip
+    assert not alike.parameters["per_cost"]
+    assert len(alike.positions) == 12
+    with pytest.raises(Exception, match="leave one out"):
+        bought(per_cost=True, uncertainty=1.0, score="min-margin")
+
+
+def test_a_large_pool_has_as_many_neighbours_as_the_budget_asks_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("labeltrain.sft.selection.GRAPH", 100)
+    found = chosen("facility-location", "4", parameters={"gamma": 0.3})
+    assert found.parameters["neighbours"] == 119  # 4 n / 4, and there are no more
+    found = chosen("facility-location", "4", largest="60", parameters={"gamma": 0.3})
+    assert found.parameters["neighbours"] == 64
+    found = chosen("facility-location", "4", neighbours=70, parameters={"gamma": 0.3})
+    assert found.parameters["neighbours"] == 70
+    found = chosen("facility-location", "4", neighbours=70, parameters={"neighbours": 3})
+    assert found.parameters["neighbours"] == 3
+
+
 # -- repeats -------------------------------------------------------------------------------------
 
 STORY = "once upon a time there was a king who had three sons and a very old horse named bill"

@@ -18,7 +18,15 @@ from labeltrain.errors import BadInput
 from labeltrain.sft import study
 from labeltrain.sft.overview import overview
 from labeltrain.sft.results import LIKELIHOOD, read_results
-from labeltrain.sft.study import UNTUNED, Cell, cells_of, designs_of, run_study, subpool
+from labeltrain.sft.study import (
+    UNTUNED,
+    Cell,
+    cells_of,
+    designs_of,
+    run_study,
+    shuffled_within,
+    subpool,
+)
 from labeltrain.sft.study_spec import SFTStudySpec, parsed_spec
 from labeltrain.sft.workspace import PromptWorkspace
 
@@ -258,8 +266,39 @@ def test_the_study_of_the_repository_is_sound() -> None:
     spec = parsed_spec(yaml.safe_load((ROOT / "studies" / "sft.yaml").read_text()))
     assert spec.largest == 400
     assert len(spec.pool.tasks) >= 8
-    assert {d.name for d in spec.stages[1].designs} >= {
+    stages = {stage.name: stage for stage in spec.stages}
+    assert {d.name for d in stages["screen"].designs} >= {
         "random", "mean-entropy", "least-confidence", "mean-margin", "min-margin", "max-entropy",
         "k-center", "facility-location", "random-balanced", "weighted-task-diversity",
     }  # fmt: skip
-    assert not {*spec.stages[0].seeds, *spec.stages[1].seeds} & {*spec.stages[2].seeds}
+    fresh = set(stages["confirm"].seeds)
+    assert len(fresh) >= 5
+    assert not fresh & {seed for name in stages if name != "confirm" for seed in stages[name].seeds}
+
+
+def test_shuffled_answers_stay_within_their_task() -> None:
+    tasks = ["a", "b"] * 20 + ["c"]
+    answers = [f"{task}{i}" for i, task in enumerate(tasks)]
+    found = shuffled_within(tasks, answers, 0)
+    assert sorted(found) == sorted(answers)
+    assert [text[0] for text in found] == tasks
+    assert sum(a == b for a, b in zip(found, answers, strict=True)) < 10
+    assert found == shuffled_within(tasks, answers, 0) != shuffled_within(tasks, answers, 1)
+
+
+def test_shuffled_answers_are_another_cell(data: Path, tiny: Path, tmp_path: Path) -> None:
+    stage = {
+        "name": "form", "designs": ["random", {"name": "random", "answers": "shuffled"}],
+        "budgets": [8], "seeds": [0],
+    }  # fmt: skip
+    one = parsed_spec(values(data, tiny, stages=[stage]))
+    assert [d.title for d in one.stages[0].designs] == ["random", "random(answers shuffled)"]
+    assert run_study(one, tmp_path / "w") == 2
+    with PromptWorkspace.open(tmp_path / "w", read_only=True) as held:
+        true, other = (cells_of(held)[Cell(d, 8, 0).key] for d in one.stages[0].designs)
+    assert true["tasks"] == other["tasks"]
+    assert true["train"]["tokens"] == pytest.approx(other["train"]["tokens"], abs=1)
+    assert true["macro"]["nll"] != other["macro"]["nll"]
+    with pytest.raises(BadInput, match="answers"):
+        parsed_spec(values(data, tiny, stages=[{**stage, "designs": [
+            {"name": "random", "answers": "wrong"}]}]))  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -238,3 +239,42 @@ def test_facility_location_on_an_approximate_graph_is_nearly_as_good() -> None:
     assert exact > value() - 0.02
     with pytest.raises(BadInput, match="give neighbours"):
         value(approximate=True)
+
+
+def test_facility_location_per_cost_spends_what_is_left_of_the_round() -> None:
+    points = np.random.default_rng(1).normal(size=(60, 3))
+    costs = np.random.default_rng(2).choice([0.0, 1.0, 2.0, 5.0], size=60)
+    options = {"neighbours": 59, "gamma": 0.2}
+    picks = labeltrain.select(
+        "facility-location", embeddings=points, costs=costs, budget=9, per_cost=True, **options
+    )
+    assert costs[picks.positions].sum() <= 9.0
+    # Those that cost nothing come first, as long as they gain anything.
+    free = int((costs[picks.positions] == 0.0).sum())
+    assert free
+    assert (costs[picks.positions[:free]] == 0.0).all()
+    equal = labeltrain.select(
+        "facility-location", embeddings=points, costs=np.full(60, 2.0), budget=9, per_cost=True,
+        **options,
+    )  # fmt: skip
+    plain = labeltrain.select("facility-location", embeddings=points, budget=4, **options)
+    assert equal.positions.tolist() == plain.positions.tolist()
+    with pytest.raises(MissingNeed, match="costs"):
+        labeltrain.select(
+            "facility-location", embeddings=points, budget=9, per_cost=True, **options
+        )
+    with pytest.raises(BadInput, match="give neighbours"):
+        labeltrain.select(
+            "facility-location", embeddings=points, costs=costs, budget=9, per_cost=True
+        )
+
+
+def test_it_says_when_the_graph_leaves_many_items_out() -> None:
+    points = np.random.default_rng(0).normal(size=(500, 4))
+    with pytest.warns(
+        UserWarning, match=r"\d\d% of the pool .* more neighbours than 5 \(about 200"
+    ):
+        labeltrain.select("facility-location", embeddings=points, budget=10, neighbours=5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        labeltrain.select("facility-location", embeddings=points, budget=10, neighbours=250)

@@ -149,7 +149,7 @@ def run(
     }
     given = {key: value for key, value in options.items() if value is not None}
     if spec is not None and is_sft(spec):
-        from labeltrain.cli.sft import run_spec
+        from labeltrain.cli.sft.studies import run_spec
 
         if given or set_:
             raise BadInput(

@@ -146,7 +146,8 @@ def choose_in(
         skipped=[workspace.position[item] for item in skipped_of(workspace)],
     )
     if choice.width is not None and looked is not None:
-        body = {"embeddings": looked.name, **asdict(choice.width)}
+        graph = choice.parameters.get("neighbours")
+        body = {"embeddings": looked.name, **asdict(choice.width), "neighbours": graph}
         workspace.append("width", body | {"budget": question.largest or question.budget})
     _keep(workspace, name, question, choice, pool, looked, len(known), list(after))
     told = _told(workspace, name, choice, len(known))
@@ -194,7 +195,8 @@ def _with_kept_width(workspace: PromptWorkspace, question: Question, looked: Emb
     """Return the question with the width that was set before, for these embeddings."""
     for event in workspace.events("width"):
         if event.body["embeddings"] == looked.name:
-            return replace(question, gamma=float(event.body["gamma"]))
+            graph = event.body.get("neighbours")
+            return replace(question, gamma=float(event.body["gamma"]), neighbours=graph)
     return question
 
 

@@ -233,12 +233,15 @@ def evaluate(
     for places in batches(lengths, max_new_tokens, batch_tokens):
         rows = [order[place] for place in places]
         batch = Prefilled(held, [rendered[i][0].tokens for i in rows])
-        if "nll" in wanted:
-            found = batch.likelihoods([_said_tokens(held, rendered[i][1]) for i in rows])
-            for i, logp in zip(rows, found, strict=True):
-                values["nll"][i] = -float(logp.mean())
-        if "choice_accuracy" in wanted:
-            _choose(batch, chat, held, items, rows, values["choice_accuracy"])
+        if "nll" in wanted or "choice_accuracy" in wanted:
+            choices = "choice_accuracy" in wanted
+            likely = _likelihoods(batch, chat, held, [items[i] for i in rows], choices=choices)
+            for i, of in zip(rows, likely, strict=True):
+                if "nll" in wanted:
+                    values["nll"][i] = -float(of[items[i].answer].mean())
+                if choices and items[i].choices:
+                    best = max(items[i].choices, key=lambda choice: of[choice].sum())
+                    values["choice_accuracy"][i] = best == items[i].answer
         if "exact_match" in wanted or "rouge_l" in wanted:
             answers, _ = batch.greedy(max_new_tokens)
             for i, answer in zip(rows, answers, strict=True):
@@ -268,30 +271,25 @@ def _said_tokens(held: LanguageModel, tokens: tuple[int, ...]) -> tuple[int, ...
     return tokens
 
 
-def _choose(
+def _likelihoods(
     batch: Prefilled,
     chat: ChatFormat,
     held: LanguageModel,
     items: Sequence[TestItem],
-    rows: Sequence[int],
-    result: np.ndarray,
-) -> None:
-    most = max((len(items[i].choices) for i in rows), default=0)
-    likely = np.full((len(rows), max(most, 1)), -np.inf)
-    for c in range(most):
-        answers = []
-        for i in rows:
-            mine = items[i].choices
-            tokens: tuple[int, ...] = ()
-            if c < len(mine):
-                tokens = _said_tokens(held, chat.with_answer(items[i].messages, mine[c])[1])
-            answers.append(tokens)
-        for row, logp in enumerate(batch.likelihoods(answers)):
-            if len(logp):
-                likely[row, c] = float(logp.sum())
-    for row, i in enumerate(rows):
-        if items[i].choices:
-            result[i] = items[i].choices[int(likely[row].argmax())] == items[i].answer
+    *,
+    choices: bool,
+) -> list[dict[str, np.ndarray]]:
+    """Return the log-probabilities of the answer's tokens, and of those of each choice."""
+    texts = [dict.fromkeys([one.answer, *(one.choices if choices else ())]) for one in items]
+    asked = [(row, text) for row, some in enumerate(texts) for text in some]
+    tokens = [
+        (row, _said_tokens(held, chat.with_answer(items[row].messages, text)[1]))
+        for row, text in asked
+    ]
+    found: list[dict[str, np.ndarray]] = [{} for _ in items]
+    for (row, text), logp in zip(asked, batch.likelihoods(tokens), strict=True):
+        found[row][text] = logp
+    return found
 
 
 def details(evaluation: Evaluation, items: Sequence[TestItem]) -> list[dict[str, Any]]:

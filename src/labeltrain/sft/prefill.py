@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -65,41 +66,59 @@ class Prefilled:
         self._cache = found.past_key_values
         self._logits = found.logits[:, -1]
 
-    def likelihoods(self, answers: Sequence[Sequence[int]]) -> list[np.ndarray]:
-        """Return the log-probability of each token of one answer a prompt, float64.
+    def likelihoods(self, answers: Sequence[tuple[int, Sequence[int]]]) -> list[np.ndarray]:
+        """Return the log-probability of each token of answers to prompts, float64.
 
-        An empty answer stands for none. The cache is as before afterwards.
+        Answers of about the same length are read together, no more of them at a time than there
+        are prompts. The cache is as before afterwards.
+
+        Parameters
+        ----------
+        answers : sequence of (int, sequence of int)
+            Row of the prompt, any number of times, and the tokens.
         """
         import torch
 
-        longest = max(map(len, answers))
-        if longest == 0:
-            return [np.empty(0) for _ in answers]
-        device = self._held.device
-        size = len(answers)
-        tokens = torch.zeros((size, longest), dtype=torch.long)
-        for row, answer in enumerate(answers):
-            tokens[row, : len(answer)] = torch.tensor(list(answer), dtype=torch.long)
-        tokens = tokens.to(device)
+        rows = torch.tensor([row for row, _ in answers], dtype=torch.long)
+        lengths = [len(tokens) for _, tokens in answers]
+        values = [np.empty(0)] * len(answers)
+        if not max(lengths, default=0):
+            return values
+        padded = torch.zeros((len(answers), max(lengths)), dtype=torch.long)
+        for place, (_, tokens) in enumerate(answers):
+            padded[place, : len(tokens)] = torch.tensor(list(tokens), dtype=torch.long)
+        rows, padded = rows.to(self._held.device), padded.to(self._held.device)
         with torch.inference_mode():
-            parts = [torch.log_softmax(self._logits.float(), dim=-1).gather(1, tokens[:, :1])]
-            if longest > 1:
-                more = self._mask.new_ones((size, longest - 1))
-                positions = self._mask.sum(dim=1, keepdim=True) + torch.arange(
-                    longest - 1, device=device
-                )
-                found = self._held.model(
-                    input_ids=tokens[:, :-1],
-                    attention_mask=torch.cat([self._mask, more], dim=1),
-                    position_ids=positions,
-                    past_key_values=self._cache,
-                    use_cache=True,
-                )
-                logp = torch.log_softmax(found.logits.float(), dim=-1)
-                parts.append(logp.gather(2, tokens[:, 1:, None])[:, :, 0])
-                self._cache.crop(1 - longest)  # negative: so many tokens less
-            values = torch.cat(parts, dim=1).double().cpu().numpy()
-        return [values[row, : len(answer)] for row, answer in enumerate(answers)]
+            start = torch.log_softmax(self._logits.float(), dim=-1)
+            for group in _alike(lengths, len(self._mask)):
+                mine, longest = rows[group], lengths[group[0]]
+                tokens = padded[group, :longest]
+                parts = [start[mine].gather(1, tokens[:, :1])]
+                if longest > 1:
+                    parts.append(self._continued(mine, tokens))
+                found = torch.cat(parts, dim=1).double().cpu().numpy()
+                for place, logp in zip(group, found, strict=True):
+                    values[place] = logp[: lengths[place]]
+        return values
+
+    def _continued(self, rows: Any, tokens: Any) -> Any:
+        """Return the log-probability of all tokens but the first, (r, t - 1)."""
+        import torch
+
+        cache = copy(self._cache)
+        cache.layers = [copy(layer) for layer in cache.layers]  # tensors are not written into
+        cache.batch_select_indices(rows)
+        mask = self._mask[rows]
+        more = torch.arange(tokens.shape[1] - 1, device=rows.device)
+        found = self._held.model(
+            input_ids=tokens[:, :-1],
+            attention_mask=torch.cat([mask, mask.new_ones((len(rows), len(more)))], dim=1),
+            position_ids=mask.sum(dim=1, keepdim=True) + more,
+            past_key_values=cache,
+            use_cache=True,
+        )
+        logp = torch.log_softmax(found.logits.float(), dim=-1)
+        return logp.gather(2, tokens[:, 1:, None])[:, :, 0]
 
     def greedy(
         self, most: int, choose: Callable[[Any, Any], Any] | None = None
@@ -159,6 +178,21 @@ class Prefilled:
                 cache, logits = found.past_key_values, found.logits[:, -1]
                 lengths = lengths + 1
         return answers, finished
+
+
+def _alike(lengths: Sequence[int], most: int) -> list[list[int]]:
+    """Return groups of at most `most` places, the longest first; none is half padding."""
+    groups: list[list[int]] = []
+    order = sorted((p for p, n in enumerate(lengths) if n), key=lambda p: (-lengths[p], p))
+    for place in order:
+        if (
+            not groups
+            or len(groups[-1]) == most
+            or 2 * (lengths[place] - 1) < lengths[groups[-1][0]] - 1  # the first needs no reading
+        ):
+            groups.append([])
+        groups[-1].append(place)
+    return groups
 
 
 def _pooled(hidden: Any, mask: Any, pooling: str) -> np.ndarray:

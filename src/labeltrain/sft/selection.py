@@ -23,6 +23,7 @@ from labeltrain.sft.width import Width, kernel_width
 
 GRAPH = 20_000  # prompts; above, similarities are those to the nearest neighbours only
 NEIGHBOURS = 64
+MOST_PAIRS = 64_000_000  # of neighbours: half a gigabyte
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,8 @@ class Question:
         default.
     gamma : float or None
         A kernel width that was set before.
+    neighbours : int or None
+        How many neighbours counted as similar when the width was set.
     near : float or None
         Prompts that share this part of their words' runs count as the same; None: only equal ones.
     repeats : {"leave-out", "keep"}
@@ -105,6 +108,7 @@ class Question:
     seed: int = 0
     largest: str | None = None
     gamma: float | None = None
+    neighbours: int | None = None
     near: float | None = NEAR
     repeats: str = "leave-out"
     reserve: float = 0.1
@@ -172,8 +176,8 @@ def choose(
         raise BadInput(f"{budget.text} of {n} prompts is less than one", "give a larger share")
     gamma, width = _width(question, budget, embeddings, n, prices)
     parameters = dict(question.parameters)
-    if design(question.method).strategy == "facility-location" and n > GRAPH:
-        parameters.setdefault("neighbours", NEIGHBOURS)
+    if design(question.method).strategy == "facility-location":
+        _on_a_graph(parameters, question, budget, n, prices)
     strategy = made(question.method, parameters, gamma)
     check_tasks([prompt.task for prompt in prompts], strategy, question.method)
     _refuse_missing(question.method, strategy, scored, embeddings, targets)
@@ -188,6 +192,8 @@ def choose(
         arrays["groups"] = np.array([prompt.task for prompt in prompts])
 
     def picked(amount: float, taken: Sequence[int], given: np.ndarray | None) -> Selection:
+        if given is None and Need.COSTS in strategy.needs:
+            given = np.ones(n)  # of the reserve each replaces one
         more: dict[str, Any] = {} if given is None else {"costs": given}
         return select(
             strategy,
@@ -267,6 +273,20 @@ def _width(
         return None, None
     if question.gamma is not None:
         return question.gamma, None
+    size = _largest(question, budget, n, prices)
+    normalise = bool(question.parameters.get("normalise", True))
+    width = kernel_width(embeddings.array, size, normalise=normalise, seed=0)
+    if not width.fits:
+        warnings.warn(
+            f"no kernel width meets both conditions of the rule; {width.gamma} comes nearest "
+            "(set one with --set gamma=...)",
+            stacklevel=3,
+        )
+    return width.gamma, width
+
+
+def _largest(question: Question, budget: Budget, n: int, prices: np.ndarray | None) -> int:
+    """Return how many prompts the largest budget is for, about."""
     largest = parsed_budget(question.largest) if question.largest is not None else budget
     size = largest.prompts(n)
     if size is None:
@@ -275,16 +295,42 @@ def _width(
                 f"the largest budget {largest.text!r} counts {largest.unit}, this one prompts",
                 "give both in one unit",
             )
-        size = max(1, int(largest.amount / float(prices.mean())))
-    normalise = bool(question.parameters.get("normalise", True))
-    width = kernel_width(embeddings.array, min(size, n), normalise=normalise, seed=0)
-    if not width.fits:
-        warnings.warn(
-            f"no kernel width meets both conditions of the rule; {width.gamma} comes nearest "
-            "(set one with --set gamma=...)",
-            stacklevel=3,
-        )
-    return width.gamma, width
+        size = int(largest.amount / float(prices.mean()))
+    return min(max(size, 1), n)
+
+
+def _on_a_graph(
+    parameters: dict[str, Any],
+    question: Question,
+    budget: Budget,
+    n: int,
+    prices: np.ndarray | None,
+) -> None:
+    """Say how facility location searches: a large pool on a graph, money by gain per cost."""
+    plain = parameters.get("parts") is None and not design(question.method).parameters
+    if prices is not None and np.ptp(prices) > 0 and plain and not parameters.get("uncertainty"):
+        parameters.setdefault("per_cost", True)
+    if n > GRAPH or parameters.get("per_cost"):
+        if "neighbours" not in parameters and question.neighbours is None:
+            size = _largest(question, budget, n, prices)
+            parameters["neighbours"] = neighbours_for(n, size)
+        parameters.setdefault("neighbours", question.neighbours)
+
+
+def neighbours_for(n: int, budget: int) -> int:
+    """Return how many neighbours of each prompt count as similar.
+
+    About 4 n / budget, so that the picks together are neighbours of all; at least 64, and no more
+    than memory allows: half a gigabyte of pairs.
+
+    Examples
+    --------
+    >>> from labeltrain.sft.selection import neighbours_for
+    >>> neighbours_for(100_000, 20_000), neighbours_for(100_000, 2_000), neighbours_for(10**6, 500)
+    (64, 200, 64)
+    """
+    most = max(NEIGHBOURS, MOST_PAIRS // n)
+    return min(max(NEIGHBOURS, -(-4 * n // budget)), most, n - 1)
 
 
 def _refuse_missing(

@@ -50,7 +50,10 @@ class Cell:
     @property
     def key(self) -> str:
         """A name of all that its result depends on beside the study."""
-        text = json.dumps([self.design.model_dump(exclude={"label"}), self.budget, self.seed])
+        design = self.design.model_dump(exclude={"label"})
+        if self.design.answers == "true":
+            del design["answers"]
+        text = json.dumps([design, self.budget, self.seed])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -290,6 +293,20 @@ def picked_by(
     return rows[choice.positions], seconds, {"left_out": choice.left_out}
 
 
+def shuffled_within(tasks: Sequence[str], answers: Sequence[str], seed: int) -> list[str]:
+    """Return the answers, those of each task dealt out anew among its prompts.
+
+    What is learned from them is the form that answers have, not what they say.
+    """
+    found = list(answers)
+    rng = stream(seed, "shuffled answers")
+    for task in dict.fromkeys(tasks):
+        mine = [i for i, other in enumerate(tasks) if other == task]
+        for i, j in zip(mine, rng.permutation(len(mine)).tolist(), strict=True):
+            found[i] = answers[mine[j]]
+    return found
+
+
 def _part(scored: ScoredPool, rows: np.ndarray) -> ScoredPool:
     return replace(
         scored,
@@ -310,13 +327,14 @@ def _repeats_of(repeats: Repeats, rows: np.ndarray) -> Repeats:
 def _train_cell(material: _Material, spec: SFTStudySpec, cell: Cell, bar: Shown) -> None:
     workspace = material.workspace
     positions, select_seconds, facts = picked_by(spec, material, cell)
-    pairs = [
-        (workspace.prompts[p].messages, material.answers[workspace.prompts[p].id])
-        for p in positions.tolist()
-    ]
+    prompts = [workspace.prompts[p] for p in positions.tolist()]
+    answers = [material.answers[prompt.id] for prompt in prompts]
+    if cell.design.answers == "shuffled":
+        answers = shuffled_within([prompt.task for prompt in prompts], answers, cell.seed)
+    pairs = [(p.messages, answer) for p, answer in zip(prompts, answers, strict=True)]
     done = train(spec.training(cell.seed), pairs, threads=spec.threads, progress=bar.advance_to)
     found = _evaluated(spec, done.held, material.items)
-    tasks = Counter(workspace.prompts[p].task for p in positions.tolist())
+    tasks = Counter(prompt.task for prompt in prompts)
     strategy = made(cell.design.name, cell.design.parameters, None)
     source = cell.design.embeddings or spec.embeddings
     reads_embeddings = needs_embeddings(strategy)

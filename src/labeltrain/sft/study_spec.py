@@ -58,6 +58,9 @@ class DesignSpec(_Strict):
     label: str = ""
     parameters: dict[str, Any] = Field(default_factory=dict)
     embeddings: str = Field(default="", description="instead of that of the study")
+    answers: Literal["true", "shuffled"] = Field(
+        default="true", description="shuffled within tasks: what the form of answers alone teaches"
+    )
 
     @field_validator("name")
     @classmethod
@@ -69,9 +72,9 @@ class DesignSpec(_Strict):
     @property
     def title(self) -> str:
         """The name in tables and plots."""
-        if self.label or not self.parameters:
-            return self.label or self.name
-        return f"{self.name}({', '.join(f'{k}={v}' for k, v in sorted(self.parameters.items()))})"
+        told = [f"{k}={v}" for k, v in sorted(self.parameters.items())]
+        told += [] if self.answers == "true" else ["answers shuffled"]
+        return self.label or self.name + (f"({', '.join(told)})" if told else "")
 
 
 class StageSpec(_Strict):

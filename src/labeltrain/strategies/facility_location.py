@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +14,9 @@ from labeltrain.kernels.uncertainty import binary_margin, margin
 from labeltrain.strategies.base import Need, Picks, Strategy
 from labeltrain.strategies.token_scores import known_score, uncertainty_ranks
 from labeltrain.strategies.view import PoolView
+
+MANY = 0.1  # of a pool; so many uncovered items are worth a warning
+FREE = 1e-12  # what an item costs that costs nothing: its gain per cost is finite
 
 
 class FacilityLocation(Strategy):
@@ -48,6 +52,10 @@ class FacilityLocation(Strategy):
         For pools that are too large for one graph: pick in so many random parts of the pool first,
         twice as many as asked for in all, then among those by their coverage of the whole pool.
         Picks then depend on the seed. None: one graph of all items.
+    per_cost : bool
+        Pick what gains most per cost, as much as the round's budget pays for (Khuller et al.), for
+        items whose labels cost differently. Then nothing is picked that gains nothing, and picks
+        are not nested: one that is worth all others may come first.
     memory : int
         Bytes to use beside the embeddings; the picks do not depend on it.
 
@@ -62,6 +70,7 @@ class FacilityLocation(Strategy):
     Cornuejols, Fisher, Nemhauser: Location of bank accounts to optimize float, 1977.
     Bhatt et al.: An experimental design framework for label-efficient supervised finetuning of
     large language models, 2024.
+    Khuller, Moss, Naor: The budgeted maximum coverage problem, 1999.
 
     Examples
     --------
@@ -88,6 +97,7 @@ class FacilityLocation(Strategy):
         neighbours: int | None = None,
         approximate: bool = False,
         parts: int | None = None,
+        per_cost: bool = False,
         memory: int = MEMORY,
     ) -> None:
         if kernel not in ("gaussian", "cosine"):
@@ -111,13 +121,21 @@ class FacilityLocation(Strategy):
             raise ValueError(f"parts is {parts}, expected 2 or more")
         if parts is not None and neighbours is None:
             raise ValueError("parts are searched on graphs of their own: give neighbours, too")
+        if per_cost and neighbours is None:
+            raise ValueError("per_cost searches a graph: give neighbours, too")
+        if per_cost and (parts is not None or uncertainty > 0.0):
+            raise ValueError("per_cost goes with neither parts nor uncertainty: leave one out")
         self.neighbours = neighbours
         self.approximate = approximate
         self.parts = parts
+        self.per_cost = per_cost
         self.memory = memory
         if uncertainty > 0.0:
             read = Need.SCORES if score else Need.PROBABILITIES
             vars(self)["needs"] = type(self).needs | {read}
+            vars(self)["nested"] = False
+        if per_cost:
+            vars(self)["needs"] = self.needs | {Need.COSTS}
             vars(self)["nested"] = False
         if neighbours is not None:
             vars(self)["version"] = 2  # similarities on a graph are rounded to float32
@@ -136,6 +154,9 @@ class FacilityLocation(Strategy):
             ranks = uncertainty_ranks(view, self.score) if self.score else _ranks(view)
             own = (self.uncertainty * view.n / count) * ranks
         found = self._greedy(view, similarity, count, own, rng)
+        if self.neighbours is not None:
+            chosen = len(view.labelled) + len(view.pending) + len(found.positions)
+            _tell_uncovered(found.coverage, self.neighbours, chosen)
         why = tuple(f"stands for {n} similar items" for n in found.nearest)
         return Picks(found.positions, found.gains / view.n, why=why)
 
@@ -158,7 +179,10 @@ class FacilityLocation(Strategy):
                 modular=own,
                 memory=self.memory,
             )
-        from labeltrain.kernels.graph_coverage import greedy_coverage_on_graph
+        from labeltrain.kernels.graph_coverage import (
+            budgeted_coverage_on_graph,
+            greedy_coverage_on_graph,
+        )
         from labeltrain.kernels.neighbours import approximate_neighbours, nearest_neighbours
         from labeltrain.kernels.partitioned_coverage import partitioned_coverage
 
@@ -183,6 +207,17 @@ class FacilityLocation(Strategy):
         else:
             found = nearest_neighbours(view.embeddings, self.neighbours, **options)
         indices, distances = found
+        if self.per_cost:
+            left = view.round.budget - view.round.spent
+            return budgeted_coverage_on_graph(
+                indices,
+                distances,
+                similarity,
+                left,
+                np.maximum(view.costs, FREE),
+                candidates=view.candidates,
+                given=given,
+            )
         return greedy_coverage_on_graph(
             indices,
             distances,
@@ -191,6 +226,21 @@ class FacilityLocation(Strategy):
             candidates=view.candidates,
             given=given,
             modular=own,
+        )
+
+
+def _tell_uncovered(coverage: np.ndarray, neighbours: int, chosen: int) -> None:
+    """Warn when the graph cannot tell which of many items would be covered better."""
+    from labeltrain.kernels.graph_coverage import uncovered_share
+
+    share = uncovered_share(coverage)
+    if share > MANY and chosen:
+        wanted = min(-(-4 * len(coverage) // chosen), len(coverage) - 1)
+        warnings.warn(
+            f"{share:.0%} of the pool are no neighbours of anything picked or labelled, and count "
+            f"as not covered at all: give more neighbours than {neighbours} (about {wanted}), or "
+            "none for all pairs",
+            stacklevel=3,
         )
 
 

@@ -1,0 +1,90 @@
+"""Commands that show a workspace, and compare designs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from labeltrain.cli.options import Json
+from labeltrain.cli.sft.options import Workspace
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands to an app."""
+    app.command("report")(report)
+    app.command("study")(study)
+
+
+def report(
+    workspace: Workspace,
+    out: Annotated[
+        Path | None, typer.Option(help="Where the page goes; the workspace if not given.")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Show the pool, the choices, the models and what each cost; of a study the curves, too."""
+    from labeltrain.cli.output import as_json, as_table
+    from labeltrain.cli.report import print_summary
+    from labeltrain.report import write
+    from labeltrain.sft.overview import overview
+    from labeltrain.sft.page import write_page
+    from labeltrain.sft.results import read_results
+    from labeltrain.sft.study import spec_of
+    from labeltrain.sft.workspace import PromptWorkspace
+
+    with PromptWorkspace.open(workspace, read_only=True) as held:
+        shown = overview(held)
+        spec = spec_of(held)
+    folder = out or workspace
+    page = write_page(shown, folder, str(spec["title"]) if spec else f"Prompts of {workspace}")
+    written = [page]
+    if spec is not None:
+        results = read_results(workspace)
+        written.append(write(results, folder).html)
+    if json_:
+        as_json({**shown, "pages": [str(path) for path in written]})
+        return
+    if spec is not None:
+        print_summary(results)
+    for name in ("choices", "models", "overhead"):
+        rows = [{k: v for k, v in row.items() if k != "tasks"} for row in shown[name]]
+        if rows:
+            as_table(rows, list(dict.fromkeys(k for row in rows for k in row)), title=name)
+    for path in written:
+        typer.echo(f"Report: {path}")
+
+
+def study(
+    spec: Annotated[Path, typer.Argument(help="A YAML spec with kind: sft; see docs/sft.md.")],
+    workspace: Workspace,
+) -> None:
+    """Compare designs: score once, then choose, train and evaluate, seed by seed; it resumes."""
+    run_spec(spec, workspace)
+
+
+def run_spec(spec: Path, workspace: Path) -> None:
+    """Run a study of designs from its spec, and print what it shows so far."""
+    from labeltrain.cli.output import Bar
+    from labeltrain.cli.report import print_summary
+    from labeltrain.errors import BadInput
+    from labeltrain.sft.results import read_results
+    from labeltrain.sft.study import run_study
+    from labeltrain.sft.study_spec import parsed_spec
+    from labeltrain.studies.overrides import read_yaml
+
+    try:
+        text = spec.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"cannot read {spec}: {error}", "give a YAML file") from error
+    values = read_yaml(text, str(spec), "write a mapping: keys and values")
+    if not isinstance(values, dict):
+        raise BadInput(f"{spec} holds no mapping", "docs/sft.md lists the keys of a study")
+    parsed = parsed_spec(values)
+    with Bar() as bar:
+        trained = run_study(parsed, workspace, bar)
+    if not trained:
+        typer.echo(f"{workspace} is finished already; nothing was run.")
+    print_summary(read_results(workspace))
+    typer.echo(f"\nKept in {workspace}. For plots and tables: labeltrain report {workspace}")
