@@ -16,6 +16,7 @@ from labeltrain.cli.app import app
 from labeltrain.cli.run import is_sft
 from labeltrain.errors import BadInput
 from labeltrain.sft import study
+from labeltrain.sft.material import subpool
 from labeltrain.sft.overview import overview
 from labeltrain.sft.results import LIKELIHOOD, read_results
 from labeltrain.sft.study import (
@@ -25,7 +26,6 @@ from labeltrain.sft.study import (
     designs_of,
     run_study,
     shuffled_within,
-    subpool,
 )
 from labeltrain.sft.study_spec import SFTStudySpec, parsed_spec
 from labeltrain.sft.workspace import PromptWorkspace

@@ -58,25 +58,8 @@ def read_huggingface(
     BadInput
         It cannot be reached or read, or its splits are unclear.
     """
-    try:
-        import datasets
-    except ImportError as error:
-        raise missing_extra("datasets", "hf", f"the Hugging Face data set {name!r}") from error
-
     folder = Path(name).expanduser()
-    saved = any((folder / file).is_file() for file in ("state.json", "dataset_dict.json"))
-    try:
-        if saved:
-            loaded: Any = datasets.load_from_disk(str(folder))
-        else:
-            loaded = datasets.load_dataset(str(folder) if folder.is_dir() else name, config)
-    except Exception as error:  # the library raises whatever its readers raise
-        hint = "" if folder.is_dir() else "check the name and the network, or "
-        raise BadInput(
-            f"the Hugging Face data set {name!r} cannot be read: {_first_line(error)}",
-            f"{hint}name a folder written by save_to_disk; see also the option config",
-        ) from error
-    splits = loaded if isinstance(loaded, dict) else {"train": loaded}
+    splits = loaded_splits(name, config)
     train, test = _choose(name, list(splits), train_split, test_split)
     parts = [_columns(splits[part]) for part in (train, test) if part]
     if any(set(part[0]) != set(parts[0][0]) for part in parts):
@@ -100,6 +83,36 @@ def read_huggingface(
         facts=facts,
         test_from=len(next(iter(parts[0][0].values()))) if test else None,
     )
+
+
+def loaded_splits(name: str, config: str | None = None) -> dict[str, Any]:
+    """Return the splits of a data set by name; one without splits is its "train".
+
+    Raises
+    ------
+    MissingExtra
+        ``datasets`` is not installed.
+    BadInput
+        It cannot be reached or read.
+    """
+    try:
+        import datasets
+    except ImportError as error:
+        raise missing_extra("datasets", "hf", f"the Hugging Face data set {name!r}") from error
+    folder = Path(name).expanduser()
+    saved = any((folder / file).is_file() for file in ("state.json", "dataset_dict.json"))
+    try:
+        if saved:
+            loaded: Any = datasets.load_from_disk(str(folder))
+        else:
+            loaded = datasets.load_dataset(str(folder) if folder.is_dir() else name, config)
+    except Exception as error:  # the library raises whatever its readers raise
+        hint = "" if folder.is_dir() else "check the path, or the name and the network, or "
+        raise BadInput(
+            f"{name!r} cannot be read as a Hugging Face data set: {_first_line(error)}",
+            f"{hint}name a folder written by save_to_disk; see also the option config",
+        ) from error
+    return loaded if isinstance(loaded, dict) else {"train": loaded}
 
 
 def _choose(name: str, splits: list[str], train: str | None, test: str | None) -> tuple[str, str]:

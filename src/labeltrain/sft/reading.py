@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from labeltrain.data.checks import some
-from labeltrain.errors import BadInput, missing_extra
+from labeltrain.data.huggingface import loaded_splits
+from labeltrain.errors import BadInput
 from labeltrain.sft.prompts import BadRecord, Prompt, content_of, parsed
 
 SHOWN = 3  # bad lines that a message quotes
@@ -176,33 +177,15 @@ def _parquet(path: Path) -> Iterator[tuple[int, Any]]:
 
 
 def _huggingface(name: str, split: str | None) -> Iterable[Mapping[str, Any]]:
-    try:
-        import datasets
-    except ImportError as error:
-        raise missing_extra("datasets", "hf", f"the Hugging Face data set {name!r}") from error
-    folder = Path(name).expanduser()
-    saved = any((folder / file).is_file() for file in ("state.json", "dataset_dict.json"))
-    try:
-        if saved:
-            loaded: Any = datasets.load_from_disk(str(folder))
-        else:
-            loaded = datasets.load_dataset(str(folder) if folder.is_dir() else name)
-    except Exception as error:  # the library raises whatever its readers raise
-        first = str(error).strip().splitlines()
-        raise BadInput(
-            f"{name!r} is no file, and cannot be read as a Hugging Face data set: "
-            f"{first[0] if first else type(error).__name__}",
-            "check the path, or the name and the network",
-        ) from error
-    if not isinstance(loaded, dict):
-        return loaded
+    loaded = loaded_splits(name)
     names = list(loaded)
     chosen = split or (names[0] if len(names) == 1 else "train")
     if chosen not in names:
         raise BadInput(
             f"{name} has no split {chosen!r}", f"--split one of: {', '.join(map(str, names))}"
         )
-    return loaded[chosen]
+    found: Iterable[Mapping[str, Any]] = loaded[chosen]
+    return found
 
 
 def _task(record: Mapping[str, Any], field: str | None) -> str:

@@ -13,27 +13,26 @@ from typing import Any
 
 import numpy as np
 
-from labeltrain.data.question_sets import split_questions
 from labeltrain.errors import BadInput
 from labeltrain.rng import stream
 from labeltrain.sft import models
 from labeltrain.sft.designs import design, made, needs_embeddings, needs_scores
-from labeltrain.sft.embedding import Embedded, embedded
-from labeltrain.sft.evaluation import Evaluation, TestItem, evaluate, read_test
-from labeltrain.sft.example import test_record
-from labeltrain.sft.generation import TransformersScorer
+from labeltrain.sft.evaluation import Evaluation, TestItem, evaluate
+from labeltrain.sft.material import (
+    Material,
+    prepared,
+    read_data,
+    repeats_part,
+    scored_part,
+    subpool,
+)
 from labeltrain.sft.pipeline import Shown, Silent
-from labeltrain.sft.reading import PromptFile, read_prompts
-from labeltrain.sft.repeats import Repeats, find_repeats
-from labeltrain.sft.scored_pool import ScoredPool, scored_pool
 from labeltrain.sft.scorer import POOLINGS
-from labeltrain.sft.scoring import Settings, score_pool
 from labeltrain.sft.selection import Question, choose
 from labeltrain.sft.study_spec import DesignSpec, SFTStudySpec, StageSpec
 from labeltrain.sft.template import ChatFormat
 from labeltrain.sft.training import train
 from labeltrain.sft.tuning import refuse_overlap
-from labeltrain.sft.width import kernel_width
 from labeltrain.sft.workspace import PromptWorkspace
 
 UNTUNED = "untuned"
@@ -57,17 +56,6 @@ class Cell:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-@dataclass(frozen=True)
-class _Material:
-    workspace: PromptWorkspace
-    answers: dict[str, str]
-    items: list[TestItem]
-    scored: ScoredPool
-    looked: dict[str, Embedded]
-    gamma: dict[str, float]
-    repeats: Repeats
-
-
 def run_study(spec: SFTStudySpec, folder: Path, bar: Shown | None = None) -> int:
     """Run what is left of a study; return how many models were trained.
 
@@ -77,7 +65,7 @@ def run_study(spec: SFTStudySpec, folder: Path, bar: Shown | None = None) -> int
         The folder holds another study.
     """
     bar = bar or Silent()
-    file, items = _data(spec)
+    file, items = read_data(spec)
     told = spec.model_dump(mode="json")
     if PromptWorkspace.exists(folder):
         workspace = PromptWorkspace.open(folder)
@@ -97,7 +85,7 @@ def run_study(spec: SFTStudySpec, folder: Path, bar: Shown | None = None) -> int
     with workspace:
         refuse_overlap(workspace, items, "the held-out prompts")
         answers = {p.id: a for p, a in zip(file.prompts, file.answers, strict=True) if a}
-        material = _prepared(workspace, spec, answers, items, bar)
+        material = prepared(workspace, spec, answers, items, bar)
         trained = 0
         if not any(e.body["design"] == UNTUNED for e in workspace.events("cell")):
             _untuned(material, spec)
@@ -166,108 +154,8 @@ def _left(workspace: PromptWorkspace, spec: SFTStudySpec, stage: StageSpec) -> l
     return [cell for cell in cells if cell.key not in done]
 
 
-def _data(spec: SFTStudySpec) -> tuple[PromptFile, list[TestItem]]:
-    if spec.pool.file is not None:
-        file = read_prompts(spec.pool.file, answers="keep")
-        if file.answered < len(file.prompts):
-            raise BadInput(
-                f"{spec.pool.file}: {len(file.prompts) - file.answered} prompts have no answer",
-                "a study reveals answers that are there already: give each prompt one",
-            )
-        return file, read_test(str(spec.pool.test_file))
-    pool, held = split_questions(
-        spec.pool.tasks, prompts=spec.pool.prompts, test=spec.pool.test, seed=spec.pool.seed
-    )
-    rows = [{"id": q.id, "task": q.task, "prompt": q.prompt, "answer": q.answer} for q in pool]
-    file = read_prompts(rows, answers="keep")
-    items = [
-        TestItem(q.id, q.task, ({"role": "user", "content": q.prompt},), q.answer, q.accepted,
-                 tuple(test_record(q).get("choices", ())))
-        for q in held
-    ]  # fmt: skip
-    return file, items
-
-
-def _prepared(
-    workspace: PromptWorkspace,
-    spec: SFTStudySpec,
-    answers: dict[str, str],
-    items: list[TestItem],
-    bar: Shown,
-) -> _Material:
-    """Score and embed the pool once for all seeds."""
-    held = models.load(spec.model, dtype=spec.score.dtype, threads=spec.threads)
-    chat = ChatFormat(
-        held.tokenizer,
-        spec.train.get("chat_template"),
-        max_prompt_tokens=spec.score.max_prompt_tokens,
-    )
-    settings = Settings(
-        spec.model,
-        held.checksum(),
-        chat.checksum,
-        "transformers",
-        spec.score.dtype,
-        spec.score.max_new_tokens,
-        spec.score.max_prompt_tokens,
-        tuple(p.strip() for p in spec.score.pooling.split(",")),
-        spec.score.batch_tokens,
-    )
-    bar.stage("scoring the pool", 1.0)
-    key = score_pool(
-        workspace,
-        TransformersScorer(held),
-        chat,
-        settings,
-        parameters=held.parameters,
-        progress=bar.advance_to,
-    )
-    scored = scored_pool(workspace, key)
-    wanted = {spec.embeddings} | {
-        one.embeddings for stage in spec.stages for one in stage.designs if one.embeddings
-    }
-    looked, gamma = {}, {}
-    # Set once: stages that come later, with larger budgets, have the same kernel.
-    kept: dict[str, float] = {}
-    for event in workspace.events("prepared"):
-        kept = {**event.body["gamma"], **kept}
-    for name in sorted(wanted):
-        if name not in POOLINGS:
-            bar.stage(f"embedding with {name}", len(workspace.prompts))
-        looked[name] = embedded(
-            name, workspace.prompts, scored, whiten=spec.whiten, progress=bar.advance_to
-        )
-        size = spec.subpool or len(workspace.prompts)
-        share = max(2, round(spec.largest * len(workspace.prompts) / size))
-        gamma[name] = kept.get(name) or kernel_width(looked[name].array, share).gamma
-    if gamma.keys() - kept.keys():
-        body = {
-            "scoring": key,
-            "score_seconds": scored.seconds,
-            "score_flops": scored.flops,
-            "embed_seconds": {name: one.seconds for name, one in looked.items()},
-            "gamma": gamma,
-            "truncated": float(scored.truncated.mean()),
-            "cut": float(scored.cut.mean()),
-            "prompts": len(workspace.prompts),
-        }
-        workspace.append("prepared", body)
-    return _Material(
-        workspace, answers, items, scored, looked, gamma, find_repeats(workspace.prompts)
-    )
-
-
-def subpool(spec: SFTStudySpec, n: int, seed: int) -> np.ndarray:
-    """Return the positions of the pool that a seed has, ascending."""
-    if spec.subpool is None:
-        return np.arange(n)
-    if spec.subpool > n:
-        raise BadInput(f"subpool={spec.subpool} of {n} prompts", "give fewer")
-    return np.sort(stream(seed, "subpool").permutation(n)[: spec.subpool])
-
-
 def picked_by(
-    spec: SFTStudySpec, material: _Material, cell: Cell
+    spec: SFTStudySpec, material: Material, cell: Cell
 ) -> tuple[np.ndarray, float, dict[str, Any]]:
     """Return the positions that a cell chooses, the seconds it took, and what it was."""
     rows = subpool(spec, len(material.workspace.prompts), cell.seed)
@@ -285,9 +173,9 @@ def picked_by(
     choice = choose(
         question,
         [material.workspace.prompts[i] for i in rows.tolist()],
-        scored=_part(material.scored, rows),
+        scored=scored_part(material.scored, rows),
         embeddings=replace(looked, array=looked.array[rows]),
-        repeats=_repeats_of(material.repeats, rows),
+        repeats=repeats_part(material.repeats, rows),
     )
     seconds = time.perf_counter() - started
     return rows[choice.positions], seconds, {"left_out": choice.left_out}
@@ -307,24 +195,7 @@ def shuffled_within(tasks: Sequence[str], answers: Sequence[str], seed: int) -> 
     return found
 
 
-def _part(scored: ScoredPool, rows: np.ndarray) -> ScoredPool:
-    return replace(
-        scored,
-        scores={name: values[rows] for name, values in scored.scores.items()},
-        drafts=tuple(scored.drafts[i] for i in rows.tolist()),
-        truncated=scored.truncated[rows],
-        cut=scored.cut[rows],
-        prompt_tokens=scored.prompt_tokens[rows],
-        embeddings={},
-    )
-
-
-def _repeats_of(repeats: Repeats, rows: np.ndarray) -> Repeats:
-    _, first, group = np.unique(repeats.first[rows], return_index=True, return_inverse=True)
-    return Repeats(first[group].astype(np.int64), repeats.exact, repeats.near)
-
-
-def _train_cell(material: _Material, spec: SFTStudySpec, cell: Cell, bar: Shown) -> None:
+def _train_cell(material: Material, spec: SFTStudySpec, cell: Cell, bar: Shown) -> None:
     workspace = material.workspace
     positions, select_seconds, facts = picked_by(spec, material, cell)
     prompts = [workspace.prompts[p] for p in positions.tolist()]
@@ -357,7 +228,7 @@ def _train_cell(material: _Material, spec: SFTStudySpec, cell: Cell, bar: Shown)
     _commit(workspace, body, found, {"positions": positions})
 
 
-def _untuned(material: _Material, spec: SFTStudySpec) -> None:
+def _untuned(material: Material, spec: SFTStudySpec) -> None:
     held = models.load(spec.model, dtype=spec.training(0).dtype, threads=spec.threads)
     found = _evaluated(spec, held, material.items)
     body = {"key": UNTUNED, "design": UNTUNED, "method": UNTUNED, "budget": 0, "seed": -1}

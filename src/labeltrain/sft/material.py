@@ -1,0 +1,180 @@
+"""What a study of designs works on: the pool, its answers, scores and embeddings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from labeltrain.data.question_sets import split_questions
+from labeltrain.errors import BadInput
+from labeltrain.rng import stream
+from labeltrain.sft import models
+from labeltrain.sft.embedding import Embedded, embedded
+from labeltrain.sft.evaluation import TestItem, read_test
+from labeltrain.sft.example import test_record
+from labeltrain.sft.generation import TransformersScorer
+from labeltrain.sft.pipeline import Shown
+from labeltrain.sft.reading import PromptFile, read_prompts
+from labeltrain.sft.repeats import Repeats, find_repeats
+from labeltrain.sft.scored_pool import ScoredPool, scored_pool
+from labeltrain.sft.scorer import POOLINGS
+from labeltrain.sft.scoring import Settings, score_pool
+from labeltrain.sft.study_spec import SFTStudySpec
+from labeltrain.sft.template import ChatFormat
+from labeltrain.sft.width import kernel_width
+from labeltrain.sft.workspace import PromptWorkspace
+
+
+@dataclass(frozen=True)
+class Material:
+    """What all cells of a study share.
+
+    Attributes
+    ----------
+    workspace : PromptWorkspace
+    answers : dict of str to str
+        By id; training sees those of chosen prompts only.
+    items : list of TestItem
+        Held out.
+    scored : ScoredPool
+    looked : dict of str to Embedded
+        By the name of the embeddings.
+    gamma : dict of str to float
+        The kernel width for each.
+    repeats : Repeats
+    """
+
+    workspace: PromptWorkspace
+    answers: dict[str, str]
+    items: list[TestItem]
+    scored: ScoredPool
+    looked: dict[str, Embedded]
+    gamma: dict[str, float]
+    repeats: Repeats
+
+
+def read_data(spec: SFTStudySpec) -> tuple[PromptFile, list[TestItem]]:
+    """Return the pool with its answers, and the held-out prompts.
+
+    Raises
+    ------
+    BadInput
+        A prompt of the pool has no answer.
+    """
+    if spec.pool.file is not None:
+        file = read_prompts(spec.pool.file, answers="keep")
+        if file.answered < len(file.prompts):
+            raise BadInput(
+                f"{spec.pool.file}: {len(file.prompts) - file.answered} prompts have no answer",
+                "a study reveals answers that are there already: give each prompt one",
+            )
+        return file, read_test(str(spec.pool.test_file))
+    pool, held = split_questions(
+        spec.pool.tasks, prompts=spec.pool.prompts, test=spec.pool.test, seed=spec.pool.seed
+    )
+    rows = [{"id": q.id, "task": q.task, "prompt": q.prompt, "answer": q.answer} for q in pool]
+    file = read_prompts(rows, answers="keep")
+    items = [
+        TestItem(q.id, q.task, ({"role": "user", "content": q.prompt},), q.answer, q.accepted,
+                 tuple(test_record(q).get("choices", ())))
+        for q in held
+    ]  # fmt: skip
+    return file, items
+
+
+def prepared(
+    workspace: PromptWorkspace,
+    spec: SFTStudySpec,
+    answers: dict[str, str],
+    items: list[TestItem],
+    bar: Shown,
+) -> Material:
+    """Score and embed the pool once for all seeds."""
+    held = models.load(spec.model, dtype=spec.score.dtype, threads=spec.threads)
+    chat = ChatFormat(
+        held.tokenizer,
+        spec.train.get("chat_template"),
+        max_prompt_tokens=spec.score.max_prompt_tokens,
+    )
+    settings = Settings(
+        spec.model,
+        held.checksum(),
+        chat.checksum,
+        "transformers",
+        spec.score.dtype,
+        spec.score.max_new_tokens,
+        spec.score.max_prompt_tokens,
+        tuple(p.strip() for p in spec.score.pooling.split(",")),
+        spec.score.batch_tokens,
+    )
+    bar.stage("scoring the pool", 1.0)
+    key = score_pool(
+        workspace,
+        TransformersScorer(held),
+        chat,
+        settings,
+        parameters=held.parameters,
+        progress=bar.advance_to,
+    )
+    scored = scored_pool(workspace, key)
+    wanted = {spec.embeddings} | {
+        one.embeddings for stage in spec.stages for one in stage.designs if one.embeddings
+    }
+    looked, gamma = {}, {}
+    # Set once: stages that come later, with larger budgets, have the same kernel.
+    kept: dict[str, float] = {}
+    for event in workspace.events("prepared"):
+        kept = {**event.body["gamma"], **kept}
+    for name in sorted(wanted):
+        if name not in POOLINGS:
+            bar.stage(f"embedding with {name}", len(workspace.prompts))
+        looked[name] = embedded(
+            name, workspace.prompts, scored, whiten=spec.whiten, progress=bar.advance_to
+        )
+        size = spec.subpool or len(workspace.prompts)
+        share = max(2, round(spec.largest * len(workspace.prompts) / size))
+        gamma[name] = kept.get(name) or kernel_width(looked[name].array, share).gamma
+    if gamma.keys() - kept.keys():
+        body = {
+            "scoring": key,
+            "score_seconds": scored.seconds,
+            "score_flops": scored.flops,
+            "embed_seconds": {name: one.seconds for name, one in looked.items()},
+            "gamma": gamma,
+            "truncated": float(scored.truncated.mean()),
+            "cut": float(scored.cut.mean()),
+            "prompts": len(workspace.prompts),
+        }
+        workspace.append("prepared", body)
+    return Material(
+        workspace, answers, items, scored, looked, gamma, find_repeats(workspace.prompts)
+    )
+
+
+def subpool(spec: SFTStudySpec, n: int, seed: int) -> np.ndarray:
+    """Return the positions of the pool that a seed has, ascending."""
+    if spec.subpool is None:
+        return np.arange(n)
+    if spec.subpool > n:
+        raise BadInput(f"subpool={spec.subpool} of {n} prompts", "give fewer")
+    return np.sort(stream(seed, "subpool").permutation(n)[: spec.subpool])
+
+
+def scored_part(scored: ScoredPool, rows: np.ndarray) -> ScoredPool:
+    """Return the scores of some prompts, without embeddings."""
+    return replace(
+        scored,
+        scores={name: values[rows] for name, values in scored.scores.items()},
+        drafts=tuple(scored.drafts[i] for i in rows.tolist()),
+        truncated=scored.truncated[rows],
+        cut=scored.cut[rows],
+        prompt_tokens=scored.prompt_tokens[rows],
+        embeddings={},
+    )
+
+
+def repeats_part(repeats: Repeats, rows: np.ndarray) -> Repeats:
+    """Return which of some prompts repeat each other."""
+    _, first, group = np.unique(repeats.first[rows], return_index=True, return_inverse=True)
+    return Repeats(first[group].astype(np.int64), repeats.exact, repeats.near)
