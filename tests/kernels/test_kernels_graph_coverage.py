@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -174,3 +176,37 @@ def test_picks_on_a_graph_do_not_depend_on_threads_or_the_type_of_distances() ->
     assert runs[0].gains.tobytes() == runs[1].gains.tobytes()
     wide = greedy_coverage_on_graph(indices, distances, similarity, 900, **options)
     assert wide.coverage.sum() == pytest.approx(runs[0].coverage.sum(), rel=1e-5)
+
+
+MILLION = """
+import sys
+import numpy as np
+from labeltrain.kernels.graph_coverage import greedy_coverage_on_graph
+from labeltrain.kernels.similarity import Similarity
+
+def peak():
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) / 1024 for line in file if line.startswith("VmHWM"))
+
+n, count = 1_000_000, 100_000
+steps = np.array([-4, -3, -2, -1, 1, 2, 3, 4])
+indices = ((np.arange(n)[:, None] + steps) % n).astype(np.int32)
+distances = (np.abs(steps) * np.random.default_rng(0).uniform(0.1, 0.5, (n, 1))).astype(np.float32)
+found = greedy_coverage_on_graph(
+    indices, distances, Similarity(), count, candidates=np.arange(n), given=np.empty(0, np.int64)
+)
+assert len(np.unique(found.positions)) == count
+assert (np.diff(found.gains) <= 1e-9).all()
+print(peak(), found.coverage.mean(), found.gains.sum() / n)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
+def test_a_million_items_fit_into_little_memory() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", MILLION], capture_output=True, text=True, check=True, timeout=300
+    )
+    peak, covered, gained = map(float, done.stdout.split())
+    assert peak < 700  # MiB; 64 of them are the graph that was given, some 170 the interpreter
+    assert covered == pytest.approx(gained)
+    assert covered > 0.75  # a pick covers itself by 1, and eight others by 0.66 on average
