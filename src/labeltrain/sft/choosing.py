@@ -16,6 +16,7 @@ from labeltrain.errors import BadInput, unknown_name
 from labeltrain.sft.answers import answers_of, skipped_of
 from labeltrain.sft.designs import design, made, needs_embeddings, needs_scores
 from labeltrain.sft.embedding import Embedded, embedded
+from labeltrain.sft.encoding_cost import keep_encoding_cost
 from labeltrain.sft.reading import read_prompts
 from labeltrain.sft.scored_pool import ScoredPool, scored_pool, scorings
 from labeltrain.sft.scorer import POOLINGS
@@ -132,6 +133,7 @@ def choose_in(
     if needs_embeddings(plain):
         source = embeddings or _default_embeddings(pool)
         looked = embedded(source, workspace.prompts, pool, whiten=whiten)
+        keep_encoding_cost(workspace, source, looked)
     targets = None if target is None else _targets(target, looked, whiten)
     if design(question.method).width and looked is not None:
         question = _with_kept_width(workspace, question, looked)

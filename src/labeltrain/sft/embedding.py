@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from labeltrain.encoders import Features
 from labeltrain.errors import BadInput
 from labeltrain.sft.prompts import Prompt
 from labeltrain.sft.scored_pool import ScoredPool
@@ -26,12 +27,15 @@ class Embedded:
         Such as "weighted", "weighted whitened 256", "minilm".
     array : ndarray of float32, shape (n, d)
     seconds : float
-        What making them took, beside the scoring.
+        What this call took, beside the scoring.
+    fresh : float
+        Share of the prompts that no cache of the encoder held; 0 for states of the model.
     """
 
     name: str
     array: np.ndarray
     seconds: float
+    fresh: float = 0.0
 
 
 def embedded(
@@ -62,6 +66,7 @@ def embedded(
         The model's states were not kept with that pooling.
     """
     started = time.perf_counter()
+    fresh = 0.0
     if source in POOLINGS:
         if pool is None or source not in pool.embeddings:
             kept = ", ".join(pool.embeddings) if pool is not None else ""
@@ -71,12 +76,13 @@ def embedded(
             )
         array = pool.embeddings[source]
     else:
-        array = _encoded(source, prompts, progress)
+        found = _encoded(source, prompts, progress)
+        array, fresh = found.array, found.fresh
     name = source
     if whiten is not None:
         array = whitened(array, whiten)
         name = f"{source} whitened {whiten}"
-    return Embedded(name, array, time.perf_counter() - started)
+    return Embedded(name, array, time.perf_counter() - started, fresh)
 
 
 def whitened(points: np.ndarray, dimensions: int) -> np.ndarray:
@@ -103,10 +109,10 @@ def whitened(points: np.ndarray, dimensions: int) -> np.ndarray:
 
 def _encoded(
     name: str, prompts: Sequence[Prompt], progress: Callable[[int, int], None] | None
-) -> np.ndarray:
+) -> Features:
     from labeltrain.data.dataset import Dataset
     from labeltrain.encoders import features, make
 
     texts = [prompt.text for prompt in prompts]
     dataset = Dataset("prompts", "text", texts, tuple(prompt.id for prompt in prompts))
-    return features(dataset, make(name), progress=progress).array
+    return features(dataset, make(name), progress=progress)

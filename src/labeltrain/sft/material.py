@@ -11,6 +11,7 @@ from labeltrain.errors import BadInput
 from labeltrain.rng import stream
 from labeltrain.sft import models
 from labeltrain.sft.embedding import Embedded, embedded
+from labeltrain.sft.encoding_cost import keep_encoding_cost
 from labeltrain.sft.evaluation import TestItem, read_test
 from labeltrain.sft.example import test_record
 from labeltrain.sft.generation import TransformersScorer
@@ -132,6 +133,7 @@ def prepared(
         looked[name] = embedded(
             name, workspace.prompts, scored, whiten=spec.whiten, progress=bar.advance_to
         )
+        keep_encoding_cost(workspace, name, looked[name])
         size = spec.subpool or len(workspace.prompts)
         share = max(2, round(spec.largest * len(workspace.prompts) / size))
         gamma[name] = kept.get(name) or kernel_width(looked[name].array, share).gamma

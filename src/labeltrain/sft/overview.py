@@ -127,23 +127,26 @@ def _model(workspace: PromptWorkspace, name: str) -> dict[str, Any]:
 
 def _overhead(workspace: PromptWorkspace, pools: dict[str, ScoredPool]) -> list[dict[str, Any]]:
     """Return what each trained model cost, with all that led to its choice."""
-    encoded = {e.body["encoder"]: float(e.body["seconds"]) for e in workspace.events("embedded")}
+    encoded = _encoded(workspace)
     known = choices(workspace)
     rows = []
     for one in tuned_models(workspace).values():
         body = known.get(one.body["choice"] or "", {})
         pool = pools.get(body.get("scoring") or "")
-        looked = body.get("embeddings") or ""
+        name = (body.get("embeddings") or "").split()
+        embed = encoded.get(name[0] if name else "")
+        if embed is None:  # states of the model: whitening them is all it takes
+            embed = (float(body.get("embed_seconds", 0.0)), 0.0)
         rows.append(
             _cost(
                 one.name,
                 int(one.body["labels"]),
                 0.0 if pool is None else pool.seconds,
-                encoded.get(looked.split()[0] if looked else "", 0.0)
-                + float(body.get("embed_seconds", 0.0)),
+                embed[0],
                 float(body.get("seconds", 0.0)),
                 float(one.body["seconds"]),
                 0.0 if pool is None else pool.flops,
+                embed[1],
                 float(one.body["flops"]),
             )
         )
@@ -153,9 +156,9 @@ def _overhead(workspace: PromptWorkspace, pools: dict[str, ScoredPool]) -> list[
 def _study_overhead(workspace: PromptWorkspace) -> list[dict[str, Any]]:
     """Return the mean cost of the cells of a study, by design and budget."""
     prepared: dict[str, Any] = {}
-    embed: dict[str, float] = {}
     for event in workspace.events("prepared"):
-        prepared, embed = event.body, {**event.body["embed_seconds"], **embed}
+        prepared = event.body
+    encoded = _encoded(workspace)
     if not prepared:
         return []
     groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
@@ -169,14 +172,23 @@ def _study_overhead(workspace: PromptWorkspace) -> list[dict[str, Any]]:
                 design,
                 budget,
                 float(prepared["score_seconds"]) if bodies[0]["scored"] else 0.0,
-                float(embed.get(bodies[0]["embeddings"], 0.0)),
+                encoded.get(bodies[0]["embeddings"], (0.0, 0.0))[0],
                 float(np.mean([b["select_seconds"] for b in bodies])),
                 float(np.mean([b["train"]["seconds"] for b in bodies])),
                 float(prepared["score_flops"]) if bodies[0]["scored"] else 0.0,
+                encoded.get(bodies[0]["embeddings"], (0.0, 0.0))[1],
                 float(np.mean([b["train"]["flops"] for b in bodies])),
             )
         )
     return rows
+
+
+def _encoded(workspace: PromptWorkspace) -> dict[str, tuple[float, float | None]]:
+    """Return seconds and operations of embedding the pool, by encoder."""
+    return {
+        event.body["encoder"]: (float(event.body["seconds"]), event.body.get("flops"))
+        for event in workspace.events("embedded")
+    }
 
 
 def _cost(
@@ -187,6 +199,7 @@ def _cost(
     select: float,
     train: float,
     score_flops: float,
+    embed_flops: float | None,
     train_flops: float,
 ) -> dict[str, Any]:
     return {
@@ -198,5 +211,6 @@ def _cost(
         "train": train,
         "ratio": (score + embed + select) / train if train > 0 else None,
         "score_tflop": score_flops / 1e12,
+        "embed_tflop": None if embed_flops is None else embed_flops / 1e12,
         "train_tflop": train_flops / 1e12,
     }

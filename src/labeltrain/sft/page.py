@@ -13,7 +13,8 @@ from labeltrain.store.files import replace_bytes
 
 SHARES = ("prompts_cut", "unfinished")
 NAMES = {
-    "tflop": "TFLOP", "score_tflop": "TFLOP to score", "train_tflop": "TFLOP to train",
+    "tflop": "TFLOP", "score_tflop": "TFLOP to score", "embed_tflop": "TFLOP to embed",
+    "train_tflop": "TFLOP to train",
     "prompt_tokens": "tokens a prompt", "answer_tokens": "tokens an answer",
     "prompts_cut": "prompts shortened (%)", "unfinished": "answers not finished (%)",
     "left_out": "repeats left out", "labels": "answers", "cut": "shortened",
@@ -57,8 +58,9 @@ def write_page(shown: Mapping[str, Any], folder: Path, title: str) -> Path:
             "overhead",
             "What it cost",
             "Seconds of score and embed are those of the whole pool, once, however many choices "
-            "are made from them. Operations: 2 a weight and token to score, 6 to train all "
-            "weights, 4 with LoRA.",
+            "are made from them, and without what a cache held. Operations: 2 a weight and token "
+            "to score, 6 to train all weights, 4 with LoRA; of an encoder those of its matrix "
+            "products, counted on 64 prompts. Choosing is timed only.",
         ),
     ):
         rows = [{k: v for k, v in row.items() if k != "tasks"} for row in shown[name]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,6 +9,7 @@ from typing import Any, Protocol
 from labeltrain.errors import BadInput
 from labeltrain.sft import models
 from labeltrain.sft.embedding import embedded
+from labeltrain.sft.encoding_cost import keep_encoding_cost
 from labeltrain.sft.reading import PromptFile, read_prompts
 from labeltrain.sft.scored_pool import scored_pool
 from labeltrain.sft.scorer import Scorer
@@ -132,11 +132,9 @@ def score_file(
             told += _told(workspace, key)
         if encoder is not None:
             bar.stage(f"embedding with {encoder}", len(workspace.prompts))
-            started = time.perf_counter()
             found = embedded(encoder, workspace.prompts, None, progress=bar.advance_to)
-            seconds = time.perf_counter() - started
-            workspace.append("embedded", {"encoder": encoder, "seconds": seconds})
-            told.append(f"{encoder}: {found.array.shape[1]} dimensions, {seconds:.0f} s")
+            keep_encoding_cost(workspace, encoder, found)
+            told.append(f"{encoder}: {found.array.shape[1]} dimensions, {found.seconds:.0f} s")
     return told
 
 
