@@ -24,7 +24,7 @@ from labeltrain.sft.reading import read_prompts
 from labeltrain.sft.reductions import SCORES
 from labeltrain.sft.repeats import Repeats, find_repeats, shingles
 from labeltrain.sft.scored_pool import ScoredPool
-from labeltrain.sft.selection import Choice, Question, choose
+from labeltrain.sft.selection import Choice, Question, choose, clusters_for_tasks
 from labeltrain.sft.width import COVERED, STILL, kernel_width
 from labeltrain.sft.workspace import PromptWorkspace
 
@@ -214,6 +214,32 @@ def test_money_is_not_overspent_and_almost_all_of_it_is_spent(method: str) -> No
     assert 19.0 <= paid <= 20.0
     tokens = chosen(method, "200tokens")
     assert 0 < tokens.spent <= 200
+
+
+def test_clusters_stand_for_tasks_where_there_are_none() -> None:
+    rng = np.random.default_rng(0)
+    kinds = rng.permutation(np.repeat(np.arange(12), [80, *[6] * 10, 4]))  # sqrt(144) clusters
+    points = np.eye(12)[kinds] + 0.01 * rng.normal(size=(144, 12))
+    some = read_prompts([{"prompt": f"about {i}"} for i in range(144)]).prompts
+    found = choose(
+        Question("random-balanced", "12"), some, embeddings=Embedded("e", points, 0.0),
+        repeats=alone(144),
+    )  # fmt: skip
+    assert found.clusters == 12
+    assert sorted(kinds[found.positions].tolist()) == list(range(12))
+    groups = clusters_for_tasks(points)
+    same = labeltrain.select("random-balanced", groups=groups, budget=12)
+    assert same.positions.tolist() == found.positions.tolist()
+    assert chosen("random-balanced").clusters == 0
+
+
+def test_a_workspace_without_tasks_is_clustered(tmp_path: Path) -> None:
+    rows = read_prompts([{"prompt": f"word{i % 9} and number {i}"} for i in range(81)])
+    with PromptWorkspace.create(tmp_path / "w", rows, "rows") as workspace:
+        told = choose_in(workspace, Question("random-balanced", "9"), embeddings="lsa")
+        assert any("9 clusters of their embeddings stand for" in line for line in told["lines"])
+        assert kept_choice(workspace).body["clusters"] == 9
+        assert kept_choice(workspace).body["embeddings"] == "lsa"
 
 
 def test_facility_location_buys_what_gains_most_per_cost() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from labeltrain.errors import BadInput, unknown_name
 from labeltrain.sft.answers import answers_of, skipped_of
-from labeltrain.sft.designs import design, made, needs_embeddings, needs_scores
+from labeltrain.sft.designs import design, made, needs_embeddings, needs_scores, needs_tasks
 from labeltrain.sft.embedding import Embedded, embedded
 from labeltrain.sft.encoding_cost import keep_encoding_cost
 from labeltrain.sft.reading import read_prompts
@@ -130,7 +130,9 @@ def choose_in(
     ):
         pool = scored_pool(workspace, scores)
     looked = None
-    if needs_embeddings(plain):
+    if needs_embeddings(plain) or (
+        needs_tasks(plain) and not any(prompt.task for prompt in workspace.prompts)
+    ):
         source = embeddings or _default_embeddings(pool)
         looked = embedded(source, workspace.prompts, pool, whiten=whiten)
         keep_encoding_cost(workspace, source, looked)
@@ -272,6 +274,7 @@ def _keep(
             "left_out": choice.left_out,
             "scoring": None if pool is None else pool.key,
             "embeddings": None if looked is None else looked.name,
+            "clusters": choice.clusters,
             "seconds": choice.seconds,
             "embed_seconds": 0.0 if looked is None else looked.seconds,
             "when": time.time(),
@@ -291,6 +294,11 @@ def _told(workspace: PromptWorkspace, name: str, choice: Choice, answered: int) 
         )
     if choice.width is not None:
         lines.append(f"kernel width {choice.width.gamma}, kept for later choices")
+    if choice.clusters:
+        lines.append(
+            f"the prompts have no tasks: {choice.clusters} clusters of their embeddings stand for "
+            "them (labeltrain sft score --task-field names the key of the tasks)"
+        )
     if choice.exhausted:
         lines.append("the pool holds no more")
     tasks = Counter(workspace.prompts[p].task for p in choice.positions.tolist())

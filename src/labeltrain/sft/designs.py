@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from labeltrain.errors import BadInput, refuse_unknown_parameters, unknown_name
+from labeltrain.errors import refuse_unknown_parameters, unknown_name
 from labeltrain.needs import Need
 from labeltrain.strategies import registry
 from labeltrain.strategies.base import Strategy
@@ -124,15 +124,6 @@ def needs_embeddings(strategy: Strategy) -> bool:
     return bool(strategy.needs & {Need.EMBEDDINGS, Need.HIDDEN})
 
 
-def check_tasks(tasks: list[str], strategy: Strategy, name: str) -> None:
-    """Raise when a design by task meets prompts without tasks.
-
-    Raises
-    ------
-    BadInput
-    """
-    if Need.GROUPS in strategy.needs and not any(tasks):
-        raise BadInput(
-            f"design {name!r} goes by task, and the prompts have none",
-            "give each a field task (or --task-field when scoring), or choose another design",
-        )
+def needs_tasks(strategy: Strategy) -> bool:
+    """Return True for a strategy that goes by the tasks of the prompts."""
+    return Need.GROUPS in strategy.needs

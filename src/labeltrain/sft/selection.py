@@ -13,8 +13,9 @@ import numpy as np
 from labeltrain.errors import BadInput
 from labeltrain.loop.select import Selection, select
 from labeltrain.needs import Need
+from labeltrain.rng import stream
 from labeltrain.sft.budget import Budget, costs, parsed_budget
-from labeltrain.sft.designs import check_tasks, design, made, needs_embeddings, needs_scores
+from labeltrain.sft.designs import design, made, needs_embeddings, needs_scores, needs_tasks
 from labeltrain.sft.embedding import Embedded
 from labeltrain.sft.prompts import Prompt
 from labeltrain.sft.repeats import NEAR, Repeats, find_repeats
@@ -46,6 +47,9 @@ class Choice:
         Every prefix is the choice for a smaller budget (of random draws: a draw of that size).
     width : Width or None
         How the kernel width was set in this call.
+    clusters : int
+        How many clusters stood for the tasks that the prompts do not have; 0: they have tasks, or
+        the design does not go by them.
     repeats : Repeats
     left_out : int
         Prompts that repeat another one, and so were no candidates.
@@ -65,6 +69,7 @@ class Choice:
     reserve: np.ndarray
     nested: bool
     width: Width | None
+    clusters: int
     repeats: Repeats
     left_out: int
     exhausted: bool
@@ -179,7 +184,6 @@ def choose(
     if design(question.method).strategy == "facility-location":
         _on_a_graph(parameters, question, budget, n, prices)
     strategy = made(question.method, parameters, gamma)
-    check_tasks([prompt.task for prompt in prompts], strategy, question.method)
     _refuse_missing(question.method, strategy, scored, embeddings, targets)
     arrays: dict[str, Any] = {}
     if needs_scores(strategy) and scored is not None:
@@ -188,8 +192,12 @@ def choose(
         arrays["embeddings"] = embeddings.array
     if Need.TARGETS in strategy.needs:
         arrays["targets"] = targets
-    if Need.GROUPS in strategy.needs:
+    clusters = 0
+    if needs_tasks(strategy):
         arrays["groups"] = np.array([prompt.task for prompt in prompts])
+        if not any(prompt.task for prompt in prompts):
+            arrays["groups"] = clusters_for_tasks(_looked_at(embeddings, question.method))
+            clusters = len(np.unique(arrays["groups"]))
 
     def picked(amount: float, taken: Sequence[int], given: np.ndarray | None) -> Selection:
         if given is None and Need.COSTS in strategy.needs:
@@ -223,12 +231,35 @@ def choose(
         reserve.astype(np.int64),
         strategy.nested or question.method in ("random", "random-balanced"),
         width,
+        clusters,
         repeats,
         left_out,
         found.exhausted,
         spent,
         time.perf_counter() - started,
     )
+
+
+def clusters_for_tasks(points: np.ndarray) -> np.ndarray:
+    """Return about sqrt(n) clusters of prompts that have no tasks, int64 (n,).
+
+    By k-means on vectors of length 1; the same for all seeds of a choice.
+    """
+    from labeltrain.kernels.clusters import k_means
+    from labeltrain.strategies.features import unit_rows
+
+    count = max(2, round(len(points) ** 0.5))
+    assigned, _ = k_means(unit_rows(points), count, stream(0, "clusters for tasks"))
+    return assigned
+
+
+def _looked_at(embeddings: Embedded | None, method: str) -> np.ndarray:
+    if embeddings is None:
+        raise BadInput(
+            f"design {method!r} goes by task, and the prompts have none",
+            "give each a field task (--task-field when scoring), or embeddings to cluster",
+        )
+    return embeddings.array
 
 
 def _candidates(
