@@ -6,16 +6,19 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from labeltrain.cli.app import app
 from labeltrain.errors import BadInput
 from labeltrain.sft.answers import Given, take_answers
-from labeltrain.sft.choosing import choose_in
+from labeltrain.sft.choosing import choices, choose_in
 from labeltrain.sft.evaluation import read_test
 from labeltrain.sft.reading import read_prompts
+from labeltrain.sft.results import LIKELIHOOD
 from labeltrain.sft.selection import Question
+from labeltrain.sft.trained_results import trained_results
 from labeltrain.sft.training import TrainSettings
 from labeltrain.sft.tuning import (
     evaluate_in,
@@ -137,4 +140,52 @@ def test_the_whole_way_by_commands(tiny: Path, tmp_path: Path, monkeypatch: Any)
     page = Path("w/sft.html").read_text()
     for words in ("What it cost", "min-margin-8", "answers not finished", "exact match"):
         assert words in page
-    assert "min-margin-8" in run("report", "-w", "w")
+    shown_text = run("report", "-w", "w")
+    assert "min-margin-8" in shown_text
+    assert "report.html" not in shown_text  # one budget is no curve
+    run("train", "-w", "w", "--model", str(tiny), "--name", "m4", "--top", "4", "--epochs", "1")
+    run("eval", "test.jsonl", "-w", "w", "--trained", "m4", "--max-new-tokens", "4")
+    run("eval", "test.jsonl", "-w", "w", "--trained", "base", "--max-new-tokens", "4")
+    assert "report.html" in run("report", "-w", "w", "--out", "r")
+    page = Path("r/report.html").read_text()
+    for words in ("Answer likelihood", "min-margin", "Untuned model"):
+        assert words in page
+
+
+def test_curves_of_trained_models(workspace: PromptWorkspace) -> None:
+    def trained(design: str, seed: int, labels: int, nll: float, embeddings: str = "") -> None:
+        choice = f"{design}-{embeddings}"
+        if choice not in choices(workspace):
+            body = {"name": choice, "method": design, "embeddings": embeddings or None}
+            workspace.append("chosen", body)
+        name = f"{choice}-{seed}-{labels}"
+        workspace.append("trained", {
+            "name": name, "folder": f"models/{name}", "choice": choice, "labels": labels,
+            "settings": {"seed": seed, "model": "tiny"}, "seconds": 2.0, "flops": 1.0,
+        })  # fmt: skip
+        workspace.append("evaluated", {
+            "model": name, "test": "a", "file": "held/test.jsonl", "items": 9, "seconds": 1.0,
+            "macro": {"nll": nll, "exact_match": 0.5, "rouge_l": None, "choice_accuracy": None},
+        })  # fmt: skip
+
+    assert trained_results(workspace) is None
+    for seed in (0, 1, 2):
+        for labels, nll in ((10, 2.0), (20, 1.5), (40, 1.0)):
+            trained("random", seed, labels, nll + 0.01 * seed)
+            trained("k-center", seed, labels, nll - 0.4 + 0.01 * seed, "minilm")
+    trained("k-center", 0, 20, 9.0, "weighted")
+    found = trained_results(workspace)
+    assert found is not None
+    (experiment,) = found.experiments
+    assert (experiment.name, experiment.metric, experiment.test_size) == ("test", LIKELIHOOD, 9)
+    curves = {(c.strategy, c.seed): c for c in found.curves}
+    assert {name for name, _ in curves} == {"random", "k-center (minilm)", "k-center (weighted)"}
+    curve = curves["k-center (minilm)", 2]
+    assert curve.labels.tolist() == [10, 20, 40]
+    np.testing.assert_allclose(curve.scores[LIKELIHOOD], np.exp([-1.62, -1.12, -0.62]))
+    assert set(curve.scores) == {LIKELIHOOD, "nll", "exact_match"}
+    trained("random", 0, 10, 3.0)  # the latest counts
+    again = trained_results(workspace)
+    assert again is not None
+    one = next(c for c in again.curves if (c.strategy, c.seed) == ("random", 0))
+    assert one.scores["nll"].tolist() == [3.0, 1.5, 1.0]

@@ -24,7 +24,7 @@ def report(
     ] = None,
     json_: Json = False,
 ) -> None:
-    """Show the pool, the choices, the models and what each cost; of a study the curves, too."""
+    """Show the pool, the choices, the models and what each cost, and curves over the budgets."""
     from labeltrain.cli.output import as_json, as_table
     from labeltrain.cli.report import print_summary
     from labeltrain.report import write
@@ -32,21 +32,22 @@ def report(
     from labeltrain.sft.page import write_page
     from labeltrain.sft.results import read_results
     from labeltrain.sft.study import spec_of
+    from labeltrain.sft.trained_results import trained_results
     from labeltrain.sft.workspace import PromptWorkspace
 
     with PromptWorkspace.open(workspace, read_only=True) as held:
         shown = overview(held)
         spec = spec_of(held)
+        results = trained_results(held) if spec is None else read_results(workspace)
     folder = out or workspace
     page = write_page(shown, folder, str(spec["title"]) if spec else f"Prompts of {workspace}")
     written = [page]
-    if spec is not None:
-        results = read_results(workspace)
+    if results is not None:
         written.append(write(results, folder).html)
     if json_:
         as_json({**shown, "pages": [str(path) for path in written]})
         return
-    if spec is not None:
+    if results is not None:
         print_summary(results)
     for name in ("choices", "models", "overhead"):
         rows = [{k: v for k, v in row.items() if k != "tasks"} for row in shown[name]]
