@@ -170,6 +170,15 @@ def test_exact_match(said: str, right: str, same: bool) -> None:
 
 def test_normalised_and_rouge() -> None:
     assert normalised("An  apple, a day!") == "apple day"
+    for said, right, same in [
+        ("bank", "A. bank", False), ("bank", "B. bank", False), ("a bank", "the Bank.", True),
+        ("A.", "A", True), ("B)", "b", True), ("-5", "5", False), ("\u22125", "-5", True),
+        ("2-3", "2+3", False), ("x - 3", "x + 3", False), ("C++", "C", False), ("3.5", "35", False),
+        ("35.", "35", True), ("1,000", "1000", True), ("$5", "5", False), ("50%", "50", False),
+        ("semi-detached", "semi detached", True), ("and/or", "and or", True), ("3/4", "34", False),
+        ("the", "The", True), ("", "", True), ("?", "!", False),
+    ]:  # fmt: skip
+        assert exact_match(said, [right]) == same, (said, right)
     assert rouge_l("police killed the gunman", ["police kill the gunman"]) == pytest.approx(0.75)
     assert rouge_l("the gunman kill police", ["police kill the gunman"]) == pytest.approx(0.5)
     assert rouge_l("x", ["y", "x z"]) == pytest.approx(2 / 3)

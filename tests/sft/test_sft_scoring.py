@@ -92,6 +92,39 @@ def test_scores_equal_a_plain_computation(
             np.testing.assert_allclose(found.embeddings[pooling][row], expected[pooling], atol=1e-4)
 
 
+def test_embeddings_leave_the_frame_of_the_template_out(
+    held: LanguageModel, tokens: list[tuple[int, ...]]
+) -> None:
+    start, end = tokens[0][:2], tokens[0][-3:]
+    some = [tokens[0], (*start, 40, 41, *end), (*start, 40, 41, 42), (44, 45), (*start, *end)]
+    found = TransformersScorer(held, (start, end)).score(some, 1, POOLINGS)
+    for row, (prompt, first, last) in enumerate(
+        [(some[0], 2, -3), (some[1], 2, -3), (some[2], 2, None), (some[3], 0, None),
+         (some[4], 0, None)]
+    ):  # fmt: skip
+        with torch.no_grad():
+            out = held.model(torch.tensor([list(prompt)]), output_hidden_states=True)
+        hidden = out.hidden_states[-1][0].numpy()[first:last]
+        weights = np.arange(1, len(hidden) + 1)
+        expected = {
+            "last": hidden[-1], "mean": hidden.mean(axis=0),
+            "weighted": weights @ hidden / weights.sum(),
+        }  # fmt: skip
+        for pooling in POOLINGS:
+            np.testing.assert_allclose(found.embeddings[pooling][row], expected[pooling], atol=1e-4)
+
+
+def test_the_frame_is_what_all_prompts_share(held: LanguageModel) -> None:
+    chat = ChatFormat(held.tokenizer)
+    start, end = chat.frame
+    for text in ("who was it", "a much longer question about nothing at all"):
+        tokens = chat.prompt([{"role": "user", "content": text}]).tokens
+        assert tokens[: len(start)] == start
+        assert tokens[len(tokens) - len(end) :] == end
+        inner = held.tokenizer.decode(list(tokens[len(start) : len(tokens) - len(end)]))
+        assert inner.split() == text.split()
+
+
 def test_answers_that_end_leave_the_batch(tiny: Path, tokens: list[tuple[int, ...]]) -> None:
     """Any token may end an answer here, so that answers end at different steps."""
     held = load(str(tiny), device="cpu", threads=1)
@@ -213,7 +246,7 @@ def test_a_pool_is_scored_in_shards_longest_first(
         assert len(list(workspace.events("scored"))) == 4
         held = load(str(tiny), device="cpu", threads=1)
         chat = ChatFormat(held.tokenizer, max_prompt_tokens=pool.settings["max_prompt_tokens"])
-        scorer = TransformersScorer(held)
+        scorer = TransformersScorer(held, chat.frame)
         for i, prompt in enumerate(workspace.prompts):
             one = scorer.score([chat.prompt(prompt.messages).tokens], 6, POOLINGS)
             for name in SCORES:

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import re
-import string
 from collections.abc import Sequence
 
-_ARTICLES = re.compile(r"\b(a|an|the)\b")
-_PUNCTUATION = str.maketrans(dict.fromkeys(string.punctuation, " "))
+_ARTICLES = re.compile(r"\b(a|an|the)\s+(?=\w)")  # of "A. bank" it is the name of a choice
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}\b)")
+# What says something stays: points of decimals, signs of numbers, C++ and C#, percent, fractions.
+_MARKS = re.compile(
+    r"(?<!\d)\.|\.(?!\d)|-(?!\s*\d)|(?<=[^\W\d])-|(?<!\d)/|/(?!\d)|[^\w\s.\-/+#%=<>*^$\u20ac\u00a3]|_"
+)
 
 
 def normalised(text: str) -> str:
-    """Return a text in lower case, without punctuation, articles and spare spaces.
+    """Return a text in lower case, without marks, articles and spare spaces.
 
-    As the answers of SQuAD and Natural Questions are compared, with spaces for punctuation.
+    As the answers of SQuAD and Natural Questions are compared, with spaces for marks; but numbers
+    keep their signs and decimals, and a letter that names a choice is no article.
 
     Examples
     --------
-    >>> normalised("The  Eiffel-Tower!")
-    'eiffel tower'
+    >>> normalised("The  Eiffel-Tower!"), normalised("A. -3.50, or 1,000 %"), normalised("C++")
+    ('eiffel tower', 'a -3.50 or 1000 %', 'c++')
     """
-    plain = text.lower().translate(_PUNCTUATION)
-    return " ".join(_ARTICLES.sub(" ", plain).split())
+    plain = _ARTICLES.sub("", text.lower().replace("\u2212", "-"))
+    return " ".join(_MARKS.sub(" ", _THOUSANDS.sub("", plain)).split())
 
 
 def exact_match(answer: str, accepted: Sequence[str]) -> bool:

@@ -108,11 +108,12 @@ def prepared(
         spec.score.max_prompt_tokens,
         tuple(p.strip() for p in spec.score.pooling.split(",")),
         spec.score.batch_tokens,
+        held.device,
     )
     bar.stage("scoring the pool", 1.0)
     key = score_pool(
         workspace,
-        TransformersScorer(held),
+        TransformersScorer(held, chat.frame),
         chat,
         settings,
         parameters=held.parameters,

@@ -119,11 +119,12 @@ def score_file(
                 chat.max_prompt_tokens,
                 () if served else tuple(pooling),
                 batch_tokens,
+                held.device,
             )
             bar.stage(f"scoring with {model}", 1.0)
             key = score_pool(
                 workspace,
-                _scorer(held, server if served else None),
+                _scorer(held, chat, server if served else None),
                 chat,
                 settings,
                 parameters=held.parameters,
@@ -138,14 +139,14 @@ def score_file(
     return told
 
 
-def _scorer(held: models.LanguageModel, server: str | None) -> Scorer:
+def _scorer(held: models.LanguageModel, chat: ChatFormat, server: str | None) -> Scorer:
     if held.model is None:
         from labeltrain.sft.vllm_scorer import VLLMScorer
 
         return VLLMScorer(held, server or "http://localhost:8000")
     from labeltrain.sft.generation import TransformersScorer
 
-    return TransformersScorer(held)
+    return TransformersScorer(held, chat.frame)
 
 
 def _told(workspace: PromptWorkspace, key: str) -> list[str]:

@@ -10,6 +10,9 @@ import numpy as np
 
 from labeltrain.sft.models import LanguageModel
 
+Frame = tuple[tuple[int, ...], tuple[int, ...]]
+NO_FRAME: Frame = ((), ())
+
 
 class Prefilled:
     """A batch of prompts in the cache of a model.
@@ -21,6 +24,8 @@ class Prefilled:
         Tokens; they are padded on the left.
     poolings : sequence of str
         Embeddings that are wanted; see :data:`labeltrain.sft.scorer.POOLINGS`.
+    frame : tuple of (tuple of int, tuple of int)
+        Tokens at both ends that embeddings leave out, where a prompt has them.
 
     Attributes
     ----------
@@ -33,6 +38,7 @@ class Prefilled:
         held: LanguageModel,
         prompts: Sequence[Sequence[int]],
         poolings: Sequence[str] = (),
+        frame: Frame = NO_FRAME,
     ) -> None:
         import torch
 
@@ -59,7 +65,8 @@ class Prefilled:
                     use_cache=True,
                     logits_to_keep=1,
                 )
-                self.embeddings = {name: _pooled(caught[0], self._mask, name) for name in poolings}
+                inner = _inner(self._mask, prompts, frame)
+                self.embeddings = {name: _pooled(caught[0], inner, name) for name in poolings}
         finally:
             if hook is not None:
                 hook.remove()
@@ -195,11 +202,28 @@ def _alike(lengths: Sequence[int], most: int) -> list[list[int]]:
     return groups
 
 
+def _inner(mask: Any, prompts: Sequence[Sequence[int]], frame: Frame) -> Any:
+    """Return the mask of the tokens inside the frame; of all where nothing is inside."""
+    found = mask.clone()
+    start, end = map(list, frame)
+    for row, prompt in enumerate(prompts):
+        tokens, offset = list(prompt), mask.shape[1] - len(prompt)
+        first = len(start) if start and tokens[: len(start)] == start else 0
+        last = len(tokens) - (len(end) if end and tokens[-len(end) :] == end else 0)
+        if first < last:
+            found[row, : offset + first] = 0
+            found[row, offset + last :] = 0
+    return found
+
+
 def _pooled(hidden: Any, mask: Any, pooling: str) -> np.ndarray:
     """Return one vector a prompt, float32 (b, d), of the states after the final norm."""
+    import torch
+
     states = hidden.float()
     if pooling == "last":
-        result = states[:, -1]  # padding is on the left
+        columns = torch.arange(mask.shape[1], device=mask.device)
+        result = states[columns.new_tensor(range(len(mask))), (mask * columns).argmax(dim=1)]
     else:
         weights = mask.float()
         if pooling == "weighted":

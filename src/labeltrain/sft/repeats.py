@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ from labeltrain.sft.prompts import Prompt
 SHINGLE = 3  # words
 PERMUTATIONS = 128
 NEAR = 0.9  # of the words' shingles are shared
+ENDS = 24  # words at both ends, where questions stand, have to agree
+MARKS = set(".,;:!?\"'()[]{}\u2026\u2018\u2019\u201c\u201d\u00bb\u00ab")
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,10 @@ def find_repeats(
     ----------
     prompts : sequence of Prompt
     threshold : float, optional
-        Near repeats share at least this part of their runs of three words (Jaccard); None: look for
-        exact ones only.
+        Near repeats share at least this part of their runs of three words (Jaccard), begin and end
+        with the same 24 words, and hold the same numbers and signs: "3 + 5" and "3 - 5" are two
+        questions, and so are two about one long text. Case, spaces and marks do not count. None:
+        look for exact ones only.
     seed : int
         Of the hashes that propose pairs.
 
@@ -70,15 +75,26 @@ def find_repeats(
     return Repeats(first, exact, near)
 
 
-def shingles(text: str) -> frozenset[str]:
-    """Return the runs of three words of a text, in lower case; fewer words make one.
+def words_of(text: str) -> list[str]:
+    """Return the words and signs of a text, in lower case; marks only where there is nothing else.
 
     Examples
     --------
-    >>> sorted(shingles("One two three four."))
+    >>> words_of("What is 3 + 5?"), words_of("?!")
+    (['what', 'is', '3', '+', '5'], ['?', '!'])
+    """
+    found = re.findall(r"\w+|[^\w\s]", text.lower())
+    return [word for word in found if word not in MARKS] or found
+
+
+def shingles(words: Sequence[str]) -> frozenset[str]:
+    """Return the runs of three words; fewer words make one.
+
+    Examples
+    --------
+    >>> sorted(shingles(["one", "two", "three", "four"]))
     ['one two three', 'two three four']
     """
-    words = re.findall(r"\w+", text.lower())
     if len(words) < SHINGLE:
         return frozenset([" ".join(words)])
     return frozenset(" ".join(words[i : i + SHINGLE]) for i in range(len(words) - SHINGLE + 1))
@@ -93,7 +109,8 @@ def _join_near(
         raise missing_extra("datasketch", "sft", "looking for prompts that are nearly equal") from (
             error
         )
-    sets = {i: shingles(prompts[i].text) for i in distinct}
+    words = {i: words_of(prompts[i].text) for i in distinct}
+    sets = {i: shingles(words[i]) for i in distinct}
     index = MinHashLSH(threshold=threshold, num_perm=PERMUTATIONS, weights=(0.1, 0.9))
     empty = MinHash(num_perm=PERMUTATIONS, seed=seed + 1)
     for i in distinct:
@@ -101,7 +118,19 @@ def _join_near(
         sketch.update_batch([s.encode("utf-8", "surrogatepass") for s in sets[i]])
         for j in sorted(index.query(sketch)):
             shared = len(sets[i] & sets[j])
-            if shared >= threshold * (len(sets[i]) + len(sets[j]) - shared):
+            alike = shared >= threshold * (len(sets[i]) + len(sets[j]) - shared)
+            if alike and _ask_the_same(words[i], words[j]):
                 first[i] = first[j]
                 break
         index.insert(i, sketch)
+
+
+def _ask_the_same(one: Sequence[str], other: Sequence[str]) -> bool:
+    if one[:ENDS] != other[:ENDS] or one[-ENDS:] != other[-ENDS:]:
+        return False
+    return Counter(filter(_counts, one)) == Counter(filter(_counts, other))
+
+
+def _counts(word: str) -> bool:
+    """Tell whether a word is a number or a sign, which may turn the question around."""
+    return not word.isalpha()

@@ -43,6 +43,8 @@ class Settings:
     poolings : tuple of str
     batch_tokens : int
         Tokens of a batch, padding and answers included.
+    device : str
+        Other devices round otherwise.
     """
 
     model: str
@@ -54,6 +56,8 @@ class Settings:
     max_prompt_tokens: int
     poolings: tuple[str, ...]
     batch_tokens: int
+    device: str = "cpu"
+    version: int = 2  # embeddings leave out what the template adds to every prompt
 
     @property
     def key(self) -> str:

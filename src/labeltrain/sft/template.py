@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from labeltrain.errors import BadInput
 from labeltrain.sft.prompts import Message
 
 PLAIN = "none"
+PROBES = ("What is it?", "7 + 5 =", "Name two")
 TRIES = 8  # tokens of a shortened text may join otherwise: it is shortened again
 
 
@@ -84,6 +86,14 @@ class ChatFormat:
         if max_prompt_tokens < 1:
             raise BadInput(f"max_prompt_tokens={max_prompt_tokens}", "give 1 or more")
 
+    @cached_property
+    def frame(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The tokens that every prompt of one question begins and ends with."""
+        some = [self._tokens([{"role": "user", "content": text}]) for text in PROBES]
+        start = _shared(some)
+        end = _shared([tokens[len(start) :][::-1] for tokens in some])
+        return start, end[::-1]
+
     @property
     def checksum(self) -> str:
         """What the tokens depend on beside the tokenizer."""
@@ -106,6 +116,8 @@ class ChatFormat:
     ) -> tuple[Rendered, tuple[int, ...]]:
         """Return the tokens of a prompt and those of its answer, with its end mark.
 
+        White space before the answer is left out: it would join the tokens of the template.
+
         Raises
         ------
         BadInput
@@ -113,6 +125,7 @@ class ChatFormat:
         """
         shortened, whole = self._shortened(messages)
         start = self._tokens(shortened)
+        answer = answer.lstrip()
         if self.plain:
             ends = [*self._encode(_joined(shortened) + answer), self.tokenizer.eos_token_id]
         else:
@@ -173,6 +186,16 @@ class ChatFormat:
                 "roles mostly have to take turns; see the model's card",
             ) from error
         return list(found["input_ids"])
+
+
+def _shared(rows: Sequence[Sequence[int]]) -> tuple[int, ...]:
+    """Return what all rows begin with."""
+    found = []
+    for column in zip(*rows, strict=False):
+        if len(set(column)) > 1:
+            break
+        found.append(column[0])
+    return tuple(found)
 
 
 def _joined(messages: Sequence[Message]) -> str:
