@@ -179,7 +179,23 @@ def test_budgets_are_read(text: str, unit: str, amount: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "0", "-3", "1.5", "many", "120%", "0%", "5 apples", "$5usd", "$5tokens", "nan"]
+    "text",
+    [
+        "",
+        "0",
+        "-3",
+        "1.5",
+        "5.000",
+        "1,5%",
+        "1,5",
+        "many",
+        "120%",
+        "0%",
+        "5 apples",
+        "$5usd",
+        "$5tokens",
+        "nan",
+    ],
 )
 def test_budgets_that_are_none(text: str) -> None:
     with pytest.raises(BadInput, match="budget"):
@@ -214,6 +230,28 @@ def test_money_is_not_overspent_and_almost_all_of_it_is_spent(method: str) -> No
     assert 19.0 <= paid <= 20.0
     tokens = chosen(method, "200tokens")
     assert 0 < tokens.spent <= 200
+
+
+@pytest.mark.parametrize("method", ["filter-then-cover", "gist", "facility-location-uncertainty"])
+def test_money_buys_a_batch_that_was_made_for_its_size(method: str) -> None:
+    parameters = {} if method == "gist" else {"gamma": 0.3}
+    paid = chosen(method, "40usd", prices={"cost_field": "price"}, parameters=parameters)
+    count = len(paid.positions)
+    prices = np.array([p.record["price"] for p in prompts()])
+    assert paid.spent == prices[paid.positions].sum() <= 40.0
+    plain = chosen(method, str(count), parameters=parameters)
+    assert paid.positions.tolist() == plain.positions.tolist()
+    more = chosen(method, str(count + 1), parameters=parameters)
+    assert prices[more.positions].sum() > 40.0 or paid.spent >= 38.0
+    alike = chosen(method, "40usd", prices={"price_per_answer": 4.0}, parameters=parameters)
+    ten = chosen(method, "10", parameters=parameters)
+    assert alike.positions.tolist() == ten.positions.tolist()
+
+
+def test_a_budget_that_buys_nothing_is_refused() -> None:
+    for method in ("min-margin", "gist", "facility-location"):
+        with pytest.raises(BadInput, match="buys no prompt"):
+            chosen(method, "3tokens", parameters={"gamma": 0.3} if "fac" in method else {})
 
 
 def test_clusters_stand_for_tasks_where_there_are_none() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from typer.testing import CliRunner
 from labeltrain.cli.app import app
 from labeltrain.errors import BadInput
 from labeltrain.sft.answers import Given, take_answers
-from labeltrain.sft.choosing import choices, choose_in
+from labeltrain.sft.choosing import choices, choose_in, kept_choice
 from labeltrain.sft.evaluation import read_test
 from labeltrain.sft.reading import read_prompts
 from labeltrain.sft.results import LIKELIHOOD
@@ -23,9 +24,10 @@ from labeltrain.sft.training import TrainSettings
 from labeltrain.sft.tuning import (
     evaluate_in,
     loaded,
+    prompt_room,
     refuse_overlap,
     train_in,
-    training_pairs,
+    training_material,
     tuned_models,
 )
 from labeltrain.sft.workspace import PromptWorkspace
@@ -46,22 +48,68 @@ def workspace(tmp_path: Path) -> Any:
         yield held
 
 
-def test_which_pairs_are_trained_on(workspace: PromptWorkspace) -> None:
+def test_which_answers_are_trained_on(workspace: PromptWorkspace) -> None:
     with pytest.raises(BadInput, match="none of 0 prompts has an answer"):
-        training_pairs(workspace, None, None)
+        training_material(workspace, None)
     take_answers(workspace, [Given(1, f"p{i}", COLOURS[i % 4]) for i in range(10)], "a")
-    pairs, waiting, name = training_pairs(workspace, None, None)
-    assert (len(pairs), waiting, name) == (10, 0, None)
+    all_ = training_material(workspace, None)
+    assert (len(all_.pairs), all_.waiting, all_.choice, all_.before) == (10, 0, None, 0)
     told = choose_in(workspace, Question("random", "4"))
     with pytest.raises(BadInput, match="none of 4 prompts has an answer"):
-        training_pairs(workspace, None, None)
+        training_material(workspace, None)
     given = [Given(1, item, "red") for item in told["ids"][:3]]
     take_answers(workspace, given, "b")
-    pairs, waiting, name = training_pairs(workspace, "random-4", None)
-    assert (len(pairs), waiting, name) == (3, 1, "random-4")
-    assert len(training_pairs(workspace, "random-4", 2)[0]) == 2
+    # The choice complements the ten that were answered before.
+    one = training_material(workspace, "random-4")
+    assert (len(one.pairs), one.waiting, one.choice, one.before) == (13, 1, "random-4", 10)
+    assert one.ids[10:] == tuple(told["ids"][:3])
+    alone = training_material(workspace, "random-4", alone=True)
+    assert (alone.ids, alone.before) == (tuple(told["ids"][:3]), 0)
+    assert len(training_material(workspace, "random-4", 2, alone=True).pairs) == 2
     with pytest.raises(BadInput, match="--top 9 of a choice of 4"):
-        training_pairs(workspace, "random-4", 9)
+        training_material(workspace, "random-4", 9)
+    choose_in(workspace, Question("random", "2"), name="second", after=["random-4"])
+    assert kept_choice(workspace, "second").given.size == 14
+    with pytest.raises(BadInput, match="--all for all answers"):
+        training_material(workspace, None)
+    assert len(training_material(workspace, None, everything=True).pairs) == 13
+    with pytest.raises(BadInput, match="leave one of both out"):
+        training_material(workspace, "second", everything=True)
+
+
+def scored_as(workspace: PromptWorkspace, **settings: Any) -> None:
+    body = {"scoring": f"k{settings['max_prompt_tokens']}", "settings": settings, "shards": []}
+    workspace.append("planned", body)
+
+
+def test_prompts_are_as_long_in_training_as_in_scoring(
+    tiny: Path, tmp_path: Path, workspace: PromptWorkspace
+) -> None:
+    assert prompt_room(workspace, str(tiny), None) is None
+    scored_as(workspace, model=str(tiny), max_prompt_tokens=14)
+    scored_as(workspace, model="another", max_prompt_tokens=33)
+    assert prompt_room(workspace, str(tiny), None) == 14
+    take_answers(workspace, [Given(1, f"p{i}", COLOURS[i % 4]) for i in range(6)], "a")
+    settings = TrainSettings(str(tiny), rank=2, epochs=1, batch=3)
+    body = train_in(workspace, settings, name="m", device="cpu", threads=1)
+    assert body["settings"]["max_prompt_tokens"] == 14
+    # The untuned model is asked the same prompts, shortened alike.
+    test = tmp_path / "test.jsonl"
+    rows_ = [
+        {"id": f"t{i}", "prompt": f"{'very ' * 9} long number {i}", "answer": "red"}
+        for i in range(3)
+    ]
+    test.write_text("".join(json.dumps(row) + "\n" for row in rows_))
+    options = {"metrics": ("nll",), "device": "cpu", "threads": 1}
+    tuned, _ = evaluate_in(workspace, test, "m", **options)
+    base, _ = evaluate_in(workspace, test, "base", **options)
+    assert tuned.cut == base.cut == 3
+    scored_as(workspace, model=str(tiny), max_prompt_tokens=20)
+    assert prompt_room(workspace, str(tiny), None) is None  # two lengths: neither is the one
+    assert prompt_room(workspace, str(tiny), "k20") == 20
+    train_in(workspace, replace(settings, max_prompt_tokens=30), name="n", device="cpu", threads=1)
+    with pytest.warns(UserWarning, match="several values of max_prompt_tokens"):
+        evaluate_in(workspace, test, "base", base=str(tiny), **options)
 
 
 def test_train_and_evaluate(workspace: PromptWorkspace, tiny: Path, tmp_path: Path) -> None:
@@ -153,15 +201,17 @@ def test_the_whole_way_by_commands(tiny: Path, tmp_path: Path, monkeypatch: Any)
 
 
 def test_curves_of_trained_models(workspace: PromptWorkspace) -> None:
-    def trained(design: str, seed: int, labels: int, nll: float, embeddings: str = "") -> None:
+    def trained(
+        design: str, seed: int, labels: int, nll: float, embeddings: str = "", model: str = "tiny"
+    ) -> None:
         choice = f"{design}-{embeddings}"
         if choice not in choices(workspace):
             body = {"name": choice, "method": design, "embeddings": embeddings or None}
             workspace.append("chosen", body)
-        name = f"{choice}-{seed}-{labels}"
+        name = f"{choice}-{seed}-{labels}-{model}"
         workspace.append("trained", {
             "name": name, "folder": f"models/{name}", "choice": choice, "labels": labels,
-            "settings": {"seed": seed, "model": "tiny"}, "seconds": 2.0, "flops": 1.0,
+            "settings": {"seed": seed, "model": model}, "seconds": 2.0, "flops": 1.0,
         })  # fmt: skip
         workspace.append("evaluated", {
             "model": name, "test": "a", "file": "held/test.jsonl", "items": 9, "seconds": 1.0,
@@ -189,3 +239,9 @@ def test_curves_of_trained_models(workspace: PromptWorkspace) -> None:
     assert again is not None
     one = next(c for c in again.curves if (c.strategy, c.seed) == ("random", 0))
     assert one.scores["nll"].tolist() == [3.0, 1.5, 1.0]
+    trained("random", 0, 20, 0.5, model="other")  # another model is another curve
+    last = trained_results(workspace)
+    assert last is not None
+    assert {c.strategy for c in last.curves if "random" in c.strategy} == {
+        "random (model=tiny)", "random (model=other)",
+    }  # fmt: skip

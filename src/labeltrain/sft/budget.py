@@ -50,7 +50,7 @@ def parsed_budget(text: str | int | float) -> Budget:
     >>> parsed_budget("20%").unit, parsed_budget("1e5 tokens").amount, parsed_budget("$800").unit
     ('share', 100000.0, 'money')
     """
-    words = str(text).strip().lower().replace(",", "").replace("_", "")
+    words = re.sub(r"(?<=\d)[,_](?=\d{3}(?!\d))", "", str(text).strip().lower())
     match = re.fullmatch(r"([$€£]?)\s*(\d+\.?\d*(?:e\d+)?)\s*(%|[a-z$€£]*)", words)
     if not match:
         raise BadInput(f"the budget {text!r} is not understood", FORMS)
@@ -64,7 +64,7 @@ def parsed_budget(text: str | int | float) -> Budget:
         return Budget(str(text), amount, "tokens")
     if (before or unit) in _CURRENCY and not (before and unit):
         return Budget(str(text), amount, "money")
-    if before or unit not in ("", "prompt", "prompts") or amount != int(amount):
+    if before or unit not in ("", "prompt", "prompts") or amount != int(amount) or "." in number:
         raise BadInput(f"the budget {text!r} is not understood", FORMS)
     if amount < 1:
         raise BadInput(f"the budget {text!r} buys nothing", "give at least one prompt")

@@ -14,11 +14,12 @@ import numpy as np
 
 from labeltrain.errors import BadInput, unknown_name
 from labeltrain.sft.answers import answers_of, skipped_of
-from labeltrain.sft.designs import design, made, needs_embeddings, needs_scores, needs_tasks
+from labeltrain.sft.budget import parsed_budget
+from labeltrain.sft.designs import made, needs_embeddings, needs_scores, needs_tasks
 from labeltrain.sft.embedding import Embedded, embedded
 from labeltrain.sft.encoding_cost import keep_encoding_cost
 from labeltrain.sft.reading import read_prompts
-from labeltrain.sft.scored_pool import ScoredPool, scored_pool, scorings
+from labeltrain.sft.scored_pool import ScoredPool, only_scored_pool, scored_pool, scorings
 from labeltrain.sft.scorer import POOLINGS
 from labeltrain.sft.selection import Choice, Question, choose
 from labeltrain.sft.workspace import PromptWorkspace
@@ -40,6 +41,8 @@ class KeptChoice:
         In the order of the picks.
     scores : ndarray of float64, shape (k,)
     reserve : ndarray of int64
+    given : ndarray of int64
+        What was answered, or waited for an answer: the choice was built on it.
     why : tuple of str
     """
 
@@ -48,6 +51,7 @@ class KeptChoice:
     positions: np.ndarray
     scores: np.ndarray
     reserve: np.ndarray
+    given: np.ndarray
     why: tuple[str, ...]
 
 
@@ -83,6 +87,7 @@ def kept_choice(workspace: PromptWorkspace, name: str | None = None) -> KeptChoi
         arrays["positions"],
         arrays["scores"],
         arrays["reserve"],
+        arrays.get("given", np.empty(0, dtype=np.int64)),
         tuple(facts["why"]),
     )
 
@@ -120,25 +125,29 @@ def choose_in(
     known = [workspace.position[item] for item in answers_of(workspace)]
     known += [] if answered is None else _answered_elsewhere(workspace, answered)
     waiting = [int(p) for other in after for p in kept_choice(workspace, other).positions]
-    pool = None
-    if scorings(workspace) and (
-        needs_scores(plain)
-        or embeddings in POOLINGS
-        or embeddings is None
-        or "tokens" in question.budget
+    looks = needs_embeddings(plain) or (
+        needs_tasks(plain) and not any(prompt.task for prompt in workspace.prompts)
+    )
+    by_tokens = (
+        parsed_budget(question.budget).unit == "tokens"
         or question.prices.get("price_per_1000_tokens") is not None
-    ):
+    )
+    reads = needs_scores(plain) or by_tokens
+    pool = None
+    if scorings(workspace) and (reads or (looks and (embeddings or "weighted") in POOLINGS)):
         pool = scored_pool(workspace, scores)
     looked = None
-    if needs_embeddings(plain) or (
-        needs_tasks(plain) and not any(prompt.task for prompt in workspace.prompts)
-    ):
+    if looks:
         source = embeddings or _default_embeddings(pool)
         looked = embedded(source, workspace.prompts, pool, whiten=whiten)
         keep_encoding_cost(workspace, source, looked)
+        if not reads and source not in POOLINGS:
+            pool = None  # it has no states, and nothing else of it is read
     targets = None if target is None else _targets(target, looked, whiten)
-    if design(question.method).width and looked is not None:
-        question = _with_kept_width(workspace, question, looked)
+    # What embeddings are is told by their name, and by whose states they are.
+    states = pool.key if pool is not None and looked is not None and _of_model(looked) else ""
+    if looked is not None:
+        question = _as_before(workspace, question, looked, states)
     choice = choose(
         question,
         workspace.prompts,
@@ -149,14 +158,13 @@ def choose_in(
         pending=waiting,
         skipped=[workspace.position[item] for item in skipped_of(workspace)],
     )
-    if choice.width is not None and looked is not None:
-        graph = choice.parameters.get("neighbours")
-        body = {"embeddings": looked.name, **asdict(choice.width), "neighbours": graph}
-        workspace.append("width", body | {"budget": question.largest or question.budget})
-    _keep(workspace, name, question, choice, pool, looked, len(known), list(after))
+    if looked is not None:
+        _keep_for_later(workspace, question, choice, looked.name, states)
+    _keep(workspace, name, question, choice, pool, looked, known, waiting, list(after))
     told = _told(workspace, name, choice, len(known))
     if out is not None:
-        rows = chosen_rows(workspace, kept_choice(workspace, name), pool)
+        shown = pool or only_scored_pool(workspace)
+        rows = chosen_rows(workspace, kept_choice(workspace, name), shown)
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         replace_bytes(out, text.encode())
         told["lines"].append(f"{out}: {len(rows)} prompts")
@@ -195,13 +203,38 @@ def _default_embeddings(pool: ScoredPool | None) -> str:
     return ENCODER
 
 
-def _with_kept_width(workspace: PromptWorkspace, question: Question, looked: Embedded) -> Question:
-    """Return the question with the width that was set before, for these embeddings."""
-    for event in workspace.events("width"):
-        if event.body["embeddings"] == looked.name:
-            graph = event.body.get("neighbours")
-            return replace(question, gamma=float(event.body["gamma"]), neighbours=graph)
+def _of_model(looked: Embedded) -> bool:
+    return looked.name.split()[0] in POOLINGS
+
+
+def _as_before(
+    workspace: PromptWorkspace, question: Question, looked: Embedded, states: str
+) -> Question:
+    """Return the question with what was set for these embeddings before: width and neighbours."""
+    for kind, name in (("width", "gamma"), ("graph", "neighbours")):
+        for event in workspace.events(kind):
+            body = event.body
+            if (body["embeddings"], body.get("states", "")) == (looked.name, states):
+                question = replace(question, **{name: body[name]})
+                break
     return question
+
+
+def _keep_for_later(
+    workspace: PromptWorkspace, question: Question, choice: Choice, looked: str, states: str
+) -> None:
+    """Note what a larger budget would set otherwise, so that prefixes stay choices."""
+    about = {
+        "embeddings": looked,
+        "states": states,
+        "budget": question.largest or question.budget,
+    }
+    if choice.width is not None:
+        workspace.append("width", about | asdict(choice.width))
+    graph = choice.parameters.get("neighbours")
+    given = "neighbours" in question.parameters or question.neighbours is not None
+    if graph is not None and not given:
+        workspace.append("graph", about | {"neighbours": graph})
 
 
 def _targets(path: Path, looked: Embedded | None, whiten: int | None) -> np.ndarray:
@@ -232,7 +265,12 @@ def _answered_elsewhere(workspace: PromptWorkspace, path: Path) -> list[int]:
     contents = {prompt.content: i for i, prompt in enumerate(workspace.prompts)}
     found = []
     for prompt in read_prompts(path, answers="keep").prompts:
-        position = workspace.position.get(prompt.id, contents.get(prompt.content))
+        position = contents.get(prompt.content)
+        if position is None and prompt.id in workspace.position:
+            raise BadInput(
+                f"{path}, line {prompt.line}: {prompt.id!r} is another prompt in the pool",
+                "give the prompt as it stands there, or a .txt with one id a line",
+            )
         if position is not None:
             found.append(position)
     if not found:
@@ -247,11 +285,18 @@ def _keep(
     choice: Choice,
     pool: ScoredPool | None,
     looked: Embedded | None,
-    answered: int,
+    known: Sequence[int],
+    waiting: Sequence[int],
     after: list[str],
 ) -> None:
+    given = np.array(sorted({*known, *waiting}), dtype=np.int64)
     arrays = workspace.store.save_arrays(
-        {"positions": choice.positions, "scores": choice.scores, "reserve": choice.reserve},
+        {
+            "positions": choice.positions,
+            "scores": choice.scores,
+            "reserve": choice.reserve,
+            "given": given,
+        },
         {"why": list(choice.why)},
     )
     workspace.append(
@@ -267,7 +312,7 @@ def _keep(
             "spent": choice.spent,
             "seed": question.seed,
             "nested": choice.nested,
-            "answered": answered,
+            "answered": len(set(known)),
             "after": after,
             "exact_repeats": choice.repeats.exact,
             "near_repeats": choice.repeats.near,

@@ -58,6 +58,16 @@ def scorings(workspace: PromptWorkspace) -> dict[str, dict[str, Any]]:
     return found
 
 
+def only_scored_pool(workspace: PromptWorkspace) -> ScoredPool | None:
+    """Return the scores of the pool where just one model scored all of it, else None."""
+    whole = []
+    for key in scorings(workspace):
+        shards, done = plan(workspace, key)
+        if len(done) == len(shards) and sum(map(len, shards)) == len(workspace.prompts):
+            whole.append(key)
+    return scored_pool(workspace, whole[0]) if len(whole) == 1 else None
+
+
 def scored_pool(workspace: PromptWorkspace, name: str | None = None) -> ScoredPool:
     """Return a scoring: the one of that name or of that model, or the only one.
 

@@ -147,7 +147,7 @@ def _rendered(workspace: PromptWorkspace, chat: ChatFormat) -> list[Rendered]:
         lines = some(prompt.line for prompt in cut)
         warnings.warn(
             f"{len(cut)} of {len(found)} prompts are longer than {chat.max_prompt_tokens} tokens "
-            f"(lines {lines}); the beginning of their longest message is left out, in training too",
+            f"(lines {lines}); the beginning of their longest message is left out",
             stacklevel=3,
         )
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,7 @@ from labeltrain.sft.width import Width, kernel_width
 
 GRAPH = 20_000  # prompts; above, similarities are those to the nearest neighbours only
 NEIGHBOURS = 64
+TRIES = 8  # batches, to find the one that a budget of money pays
 MOST_PAIRS = 64_000_000  # of neighbours: half a gigabyte
 
 
@@ -216,11 +217,18 @@ def choose(
             **arrays,
         )
 
-    amount = float(most) if most is not None else budget.amount
-    found = picked(amount, (), prices)
+    nested = strategy.nested or question.method in ("random", "random-balanced")
+    if prices is None or nested or np.ptp(prices) == 0 or Need.COSTS in strategy.needs:
+        found = picked(float(most) if most is not None else budget.amount, (), prices)
+    else:
+        found = _largest_paid(
+            lambda count: picked(float(count), (), None), budget.amount, prices, candidates
+        )
     more = min(int(np.ceil(question.reserve * len(found))), int(candidates.size) - len(found))
     reserve = picked(more, found.positions.tolist(), None).positions if more > 0 else np.empty(0)
     spent = float(len(found)) if prices is None else float(prices[found.positions].sum())
+    if not len(found) and len(candidates):
+        raise BadInput(f"{budget.text} buys no prompt", "give a larger budget")
     return Choice(
         question.method,
         strategy.name,
@@ -229,7 +237,7 @@ def choose(
         found.scores,
         found.why,
         reserve.astype(np.int64),
-        strategy.nested or question.method in ("random", "random-balanced"),
+        nested,
         width,
         clusters,
         repeats,
@@ -238,6 +246,30 @@ def choose(
         spent,
         time.perf_counter() - started,
     )
+
+
+def _largest_paid(
+    pick: Callable[[int], Selection], budget: float, prices: np.ndarray, candidates: np.ndarray
+) -> Selection:
+    """Return the largest batch that the budget pays, of a design whose batch depends on its size.
+
+    To buy its picks one by one would give it the size that the cheapest prompts allow, and then
+    keep a part of a batch that was made for that size.
+    """
+    low, high, best = 0, len(candidates) + 1, None
+    count = int(budget / float(prices[candidates].mean())) if len(candidates) else 0
+    for _ in range(TRIES):
+        count = min(max(count, low + 1), high - 1)
+        if count <= low:
+            break
+        found = pick(count)
+        cost = float(prices[found.positions].sum())
+        if cost <= budget:
+            low, best = count, found
+        else:
+            high = count
+        count = int(count * budget / cost)
+    return pick(0) if best is None else best
 
 
 def clusters_for_tasks(points: np.ndarray) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +60,7 @@ def _evaluated(
 ) -> dict[str, tuple[dict[tuple[str, int], dict[int, Bodies]], dict[str, str]]]:
     """Return, by test file, the latest training and evaluation of each design, seed and number."""
     known, models = choices(workspace), tuned_models(workspace)
-    of_method: dict[str, set[str]] = defaultdict(set)
-    for body in known.values():
-        of_method[body["method"]].add(str(body["embeddings"] or ""))
+    told = _labels({one.name: _facts(one.body, known) for one in models.values()})
     names: dict[str, str] = {}  # of the files, by checksum
     files: dict[str, tuple[dict[tuple[str, int], dict[int, Bodies]], dict[str, str]]] = {}
     for event in workspace.events("evaluated"):
@@ -71,17 +68,36 @@ def _evaluated(
         name = names.setdefault(body["test"], _name(Path(body["file"]).stem, names))
         rows, facts = files.setdefault(name, ({}, {}))
         if body["model"] == BASE:
-            told = scores_of({m: v for m, v in body["macro"].items() if v is not None})
-            facts["untuned model"] = ", ".join(f"{k} {v:.3f}" for k, v in told.items())
+            base = scores_of({m: v for m, v in body["macro"].items() if v is not None})
+            facts["untuned model"] = ", ".join(f"{k} {v:.3f}" for k, v in base.items())
             continue
         trained = models[body["model"]].body
-        choice = known.get(trained["choice"] or "")
-        label = NO_CHOICE if choice is None else choice["method"]
-        if choice is not None and len(of_method[label]) > 1 and choice["embeddings"]:
-            label = f"{label} ({choice['embeddings']})"
-        of = rows.setdefault((label, int(trained["settings"]["seed"])), {})
+        of = rows.setdefault((told[body["model"]], int(trained["settings"]["seed"])), {})
         of[int(trained["labels"])] = (trained, body)
     return files
+
+
+def _facts(trained: dict[str, Any], known: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """Return all that makes a curve another one, the design first."""
+    choice = known.get(trained["choice"] or "", {})
+    found = {"method": choice.get("method", NO_CHOICE), "embeddings": choice.get("embeddings")}
+    found |= {k: v for k, v in choice.get("parameters", {}).items() if k != "neighbours"}
+    found |= {k: v for k, v in trained["settings"].items() if k != "seed"}
+    return {name: "" if value is None else str(value) for name, value in found.items()}
+
+
+def _labels(facts: dict[str, dict[str, str]]) -> dict[str, str]:
+    """Return a label for each model: its design, and what others of that design do otherwise."""
+    found = {}
+    for name, mine in facts.items():
+        others = [f for f in facts.values() if f["method"] == mine["method"]]
+        differ = [
+            key for key in mine
+            if key != "method" and len({other.get(key, "") for other in others}) > 1
+        ]  # fmt: skip
+        told = ", ".join(mine[k] if k == "embeddings" else f"{k}={mine[k]}" for k in differ)
+        found[name] = f"{mine['method']} ({told})" if told else mine["method"]
+    return found
 
 
 def _name(stem: str, taken: dict[str, str]) -> str:

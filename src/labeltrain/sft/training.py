@@ -151,20 +151,29 @@ def encoded(
     chat: ChatFormat,
     pairs: Sequence[tuple[Sequence[Message], str]],
     max_answer_tokens: int | None = None,
+    ids: Sequence[str] = (),
 ) -> list[Example]:
     """Return prompts and answers as tokens: the same as in scoring."""
     found = []
-    for messages, answer in pairs:
-        prompt, tokens = chat.with_answer(messages, answer)
+    for number, (messages, answer) in enumerate(pairs):
+        try:
+            prompt, tokens = chat.with_answer(messages, answer)
+        except BadInput as error:
+            raise BadInput(f"prompt {_name(ids, number)}: {error.problem}", error.remedy) from error
         short = tokens if max_answer_tokens is None else tokens[:max_answer_tokens]
         found.append(Example(prompt.tokens, short, prompt.cut or len(short) < len(tokens)))
     return found
+
+
+def _name(ids: Sequence[str], number: int) -> str:
+    return repr(ids[number]) if ids else f"number {number + 1}"
 
 
 def train(
     settings: TrainSettings,
     pairs: Sequence[tuple[Sequence[Message], str]],
     *,
+    ids: Sequence[str] = (),
     device: str = "auto",
     threads: int | None = None,
     out: Path | None = None,
@@ -176,6 +185,8 @@ def train(
     ----------
     settings : TrainSettings
     pairs : sequence of (messages, answer)
+    ids : sequence of str
+        Of the prompts, for errors; their numbers if not given.
     device : str
     threads : int, optional
     out : Path, optional
@@ -204,11 +215,13 @@ def train(
         settings.chat_template,
         max_prompt_tokens=settings.max_prompt_tokens or held.context,
     )
-    examples = encoded(chat, pairs, settings.max_answer_tokens)
-    longest = max(len(e.prompt) + len(e.answer) for e in examples)
-    if longest > held.context:
+    examples = encoded(chat, pairs, settings.max_answer_tokens, ids)
+    lengths = [len(e.prompt) + len(e.answer) for e in examples]
+    longest = max(range(len(lengths)), key=lengths.__getitem__)
+    if lengths[longest] > held.context:
         raise BadInput(
-            f"an answered prompt has {longest} tokens, {settings.model} reads {held.context}",
+            f"the prompt {_name(ids, longest)} and its answer have {lengths[longest]} tokens, "
+            f"{settings.model} reads {held.context}",
             "--max-prompt-tokens or --max-answer-tokens",
         )
     adapter = None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ import numpy as np
 from labeltrain.errors import BadInput, unknown_name
 from labeltrain.sft import models
 from labeltrain.sft.answers import answers_of
-from labeltrain.sft.choosing import kept_choice
+from labeltrain.sft.choosing import choices, kept_choice
 from labeltrain.sft.evaluation import METRICS, Evaluation, TestItem, evaluate, read_test
 from labeltrain.sft.prompts import Message
+from labeltrain.sft.scored_pool import scorings
 from labeltrain.sft.template import ChatFormat
 from labeltrain.sft.training import TrainSettings, settings_body, train
 from labeltrain.sft.workspace import PromptWorkspace
@@ -51,25 +53,78 @@ def tuned_models(workspace: PromptWorkspace) -> dict[str, Tuned]:
     return found
 
 
-def training_pairs(
-    workspace: PromptWorkspace, choice: str | None, top: int | None
-) -> tuple[list[tuple[tuple[Message, ...], str]], int, str | None]:
-    """Return prompts with their answers, how many of the choice wait, and the choice's name.
+@dataclass(frozen=True)
+class Material:
+    """What is trained on.
 
+    Attributes
+    ----------
+    ids : tuple of str
+    pairs : tuple of (messages, answer)
+    waiting : int
+        Prompts of the choice without an answer.
+    choice : str or None
+        Its name; None: all answers.
+    before : int
+        Of the pairs, those that the choice was built on.
+    scoring : str or None
+        What was read for the choice.
+    """
+
+    ids: tuple[str, ...]
+    pairs: tuple[tuple[tuple[Message, ...], str], ...]
+    waiting: int
+    choice: str | None
+    before: int
+    scoring: str | None
+
+
+def training_material(
+    workspace: PromptWorkspace,
+    choice: str | None,
+    top: int | None = None,
+    *,
+    alone: bool = False,
+    everything: bool = False,
+) -> Material:
+    """Return the answered prompts to train on.
+
+    Those of a choice come after those that it was built on, since it was to complement them.
     Without a choice, and with none in the workspace, all answered prompts are taken.
+
+    Parameters
+    ----------
+    workspace : PromptWorkspace
+    choice : str, optional
+        The only one if there is one.
+    top : int, optional
+        Only the first so many of a nested choice.
+    alone : bool
+        Without what the choice was built on.
+    everything : bool
+        All answers, whatever was chosen.
 
     Raises
     ------
     BadInput
-        Nothing is answered.
+        Nothing is answered, options that do not go together.
     """
     held = answers_of(workspace)
-    if choice is None and not list(workspace.events("chosen")):
+    if everything and (choice is not None or top is not None or alone):
+        raise BadInput("all answers are wanted, and a choice, too", "leave one of both out")
+    known = choices(workspace)
+    before: list[int] = []
+    name = scoring = None
+    if everything or (choice is None and not known):
         positions = sorted(workspace.position[item] for item in held)
-        name = None
     else:
+        if choice is None and len(known) > 1:
+            raise BadInput(
+                f"{workspace.folder} holds several choices",
+                f"--choice one of: {', '.join(known)}; or --all for all answers",
+            )
         kept = kept_choice(workspace, choice)
-        name = kept.name
+        name, scoring = kept.name, kept.body["scoring"]
         positions = kept.positions.tolist()[: len(kept.positions) if top is None else top]
         if top is not None and top > len(kept.positions):
             raise BadInput(
@@ -80,16 +135,33 @@ def training_pairs(
                 f"the first {top} of {name!r} are no choice of {kept.body['method']} by themselves",
                 f"labeltrain sft select --method {kept.body['method']} --budget {top}",
             )
-    pairs = []
-    for position in positions:
-        prompt = workspace.prompts[position]
-        if prompt.id in held:
-            pairs.append((prompt.messages, held[prompt.id]))
-    if not pairs:
+        before = [] if alone else kept.given.tolist()
+    mine = sum(workspace.prompts[p].id in held for p in positions)
+    if not mine:
         raise BadInput(
             f"none of {len(positions)} prompts has an answer", "labeltrain sft import FILE"
         )
-    return pairs, len(positions) - len(pairs), name
+    answered = [p for p in [*before, *positions] if workspace.prompts[p].id in held]
+    ids = tuple(workspace.prompts[p].id for p in answered)
+    return Material(
+        ids,
+        tuple((workspace.prompts[p].messages, held[workspace.prompts[p].id]) for p in answered),
+        len(positions) - mine,
+        name,
+        len(answered) - mine,
+        scoring,
+    )
+
+
+def prompt_room(workspace: PromptWorkspace, model: str, scoring: str | None) -> int | None:
+    """Return how long prompts were when this model scored them; None where it did not.
+
+    A choice is of prompts as they were scored, so training shortens them alike.
+    """
+    known = scorings(workspace)
+    fitting = [known[scoring]] if scoring in known else list(known.values())
+    lengths = {s["max_prompt_tokens"] for s in fitting if s["model"] == model}
+    return int(lengths.pop()) if len(lengths) == 1 else None
 
 
 def train_in(
@@ -98,6 +170,8 @@ def train_in(
     *,
     choice: str | None = None,
     top: int | None = None,
+    alone: bool = False,
+    everything: bool = False,
     name: str | None = None,
     device: str = "auto",
     threads: int | None = None,
@@ -105,16 +179,27 @@ def train_in(
 ) -> dict[str, Any]:
     """Train on the answered prompts of a choice, and keep the model in the workspace.
 
+    See :func:`training_material`; prompts are as long as in scoring, unless the settings say.
+
     Raises
     ------
     BadInput
         The name is taken, nothing is answered.
     """
-    pairs, waiting, chosen = training_pairs(workspace, choice, top)
+    material = training_material(workspace, choice, top, alone=alone, everything=everything)
     name = name or "-".join(
-        part for part in (chosen, None if top is None else f"top{top}", f"seed{settings.seed}")
+        part
+        for part in (
+            material.choice,
+            None if top is None else f"top{top}",
+            "alone" if alone else None,
+            f"seed{settings.seed}",
+        )
         if part is not None
-    )  # fmt: skip
+    )
+    if settings.max_prompt_tokens is None:
+        room = prompt_room(workspace, settings.model, material.scoring)
+        settings = replace(settings, max_prompt_tokens=room)
     if name == BASE or "/" in name or name.startswith("."):
         raise BadInput(f"the name {name!r} cannot be a model's", "choose another --name")
     if name in tuned_models(workspace):
@@ -124,13 +209,22 @@ def train_in(
     folder = workspace.folder / "models" / name
     if folder.exists():  # a training that was killed
         shutil.rmtree(folder)
-    done = train(settings, pairs, device=device, threads=threads, out=folder, progress=progress)
+    done = train(
+        settings,
+        material.pairs,
+        ids=material.ids,
+        device=device,
+        threads=threads,
+        out=folder,
+        progress=progress,
+    )
     body = {
         "name": name,
         "folder": str(folder.relative_to(workspace.folder)),
-        "choice": chosen,
-        "labels": len(pairs),
-        "waiting": waiting,
+        "choice": material.choice,
+        "labels": len(material.pairs),
+        "before": material.before,
+        "waiting": material.waiting,
         "settings": settings_body(settings),
         **done.facts(),
     }
@@ -161,8 +255,11 @@ def loaded(
             if len(named) != 1:
                 raise BadInput("which model is meant by base?", "--model NAME")
             base = named.pop()
-        own = models.load(base, device=device, dtype=dtype or "float32", threads=threads)
-        return own, {}
+        settings = _settings_of_all(workspace, base)
+        own = models.load(
+            base, device=device, dtype=dtype or settings.get("dtype", "float32"), threads=threads
+        )
+        return own, settings
     if name not in known:
         raise unknown_name("model", name, [BASE, *known])
     one = known[name]
@@ -182,6 +279,29 @@ def loaded(
     return models.LanguageModel(
         name, held.folder, held.config, held.tokenizer, tuned, held.device, held.dtype
     ), settings
+
+
+def _settings_of_all(workspace: PromptWorkspace, model: str) -> dict[str, Any]:
+    """Return what the trainings of a model agree on, so that it is compared on the same prompts."""
+    tuned = [
+        one.body["settings"]
+        for one in tuned_models(workspace).values()
+        if one.body["settings"]["model"] == model
+    ]
+    found: dict[str, Any] = {}
+    for name in ("max_prompt_tokens", "chat_template", "dtype"):
+        values = [settings.get(name) for settings in tuned]
+        if any(value != values[0] for value in values):
+            warnings.warn(
+                f"models were trained from {model} with several values of {name}: the untuned one "
+                "is evaluated as by default, on prompts that may be shortened otherwise",
+                stacklevel=3,
+            )
+        elif values and values[0] is not None:
+            found[name] = values[0]
+    if not tuned and (room := prompt_room(workspace, model, None)) is not None:
+        found["max_prompt_tokens"] = room
+    return found
 
 
 def evaluate_in(

@@ -32,13 +32,13 @@ def export(
     """Write the chosen prompts for those who answer them."""
     from labeltrain.sft.choosing import kept_choice
     from labeltrain.sft.exporting import export as write
-    from labeltrain.sft.scored_pool import scored_pool
+    from labeltrain.sft.scored_pool import only_scored_pool, scored_pool
     from labeltrain.sft.workspace import PromptWorkspace
 
     with PromptWorkspace.open(workspace, read_only=True) as held:
         kept = kept_choice(held, choice)
         scoring = kept.body["scoring"]
-        pool = None if scoring is None else scored_pool(held, scoring)
+        pool = only_scored_pool(held) if scoring is None else scored_pool(held, scoring)
         written = write(
             held, kept, out, format_, pool=pool, drafts=drafts, reserve=reserve, answered=answered
         )

@@ -32,6 +32,10 @@ def train(
     top: Annotated[
         int | None, typer.Option(help="Only the first so many of a nested choice.")
     ] = None,
+    alone: Annotated[
+        bool, typer.Option(help="Without the answers that the choice was built on.")
+    ] = False,
+    all_: Annotated[bool, typer.Option("--all", help="All answers, whatever was chosen.")] = False,
     name: Annotated[str | None, typer.Option(help="Of the trained model.")] = None,
     tune: Annotated[str, typer.Option(help="lora, or full: all weights.")] = "lora",
     rank: Annotated[int, typer.Option(help="Of LoRA.")] = 16,
@@ -78,6 +82,8 @@ def train(
             settings,
             choice=choice,
             top=top,
+            alone=alone,
+            everything=all_,
             name=name,
             device=device,
             threads=threads,
@@ -87,6 +93,8 @@ def train(
         f"{body['name']}: {body['labels']} answers, {body['steps']} steps, "
         f"{body['seconds']:.0f} s, {body['flops'] / 1e12:.1f} TFLOP, loss {body['loss']:.3g}"
     )
+    if body["before"]:
+        typer.echo(f"{body['before']} of them the choice was built on (--alone: without them)")
     if body["waiting"]:
         typer.echo(f"{body['waiting']} prompts of the choice have no answer yet")
     if body["cut"]:
