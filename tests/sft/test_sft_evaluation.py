@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from labeltrain.errors import BadInput
 from labeltrain.metrics.proportion import binomial_interval
@@ -136,13 +137,38 @@ def test_means_are_over_tasks_and_intervals_of_their_kind() -> None:
     assert (share["low"], share["high"]) == binomial_interval(6, 8)
     assert rows["a", "nll"]["low"] < 4.5 < rows["a", "nll"]["high"]
     both = rows["mean of tasks", "nll"]
-    error = np.sqrt(np.var(nll[:8], ddof=1) / 8 + np.var(nll[8:], ddof=1) / 2) / 2
-    assert both["high"] - both["mean"] == pytest.approx(1.96 * error)
+    own = np.array([np.var(nll[:8], ddof=1) / 8, np.var(nll[8:], ddof=1) / 2])
+    freedom = own.sum() ** 2 / (own[0] ** 2 / 7 + own[1] ** 2 / 1)
+    expected = stats.t.ppf(0.975, freedom) * np.sqrt(own.sum()) / 2
+    assert both["high"] - both["mean"] == pytest.approx(expected)
     assert ("a", "rouge_l") not in rows
     few = made({"choice_accuracy": [1, 0, 0, 0, 0, 0]}, ["a", "a", "a", "b", "b", "b"]).table()[-1]
     assert few["low"] == 0.0 < few["mean"] < few["high"] <= 1.0
     alone = made({"nll": [1.0]}, ["a"]).table()
     assert [(r["low"], r["high"]) for r in alone] == [(None, None)] * 2
+
+
+@pytest.mark.parametrize(
+    ("metric", "tasks", "items", "share"),
+    [
+        ("exact_match", 3, 10, 0.9), ("exact_match", 3, 10, 0.5), ("exact_match", 9, 40, 0.25),
+        ("exact_match", 9, 40, 0.02), ("nll", 3, 10, 0.0), ("nll", 9, 40, 0.0),
+    ],
+)  # fmt: skip
+def test_intervals_of_the_mean_of_tasks_cover_it(
+    metric: str, tasks: int, items: int, share: float
+) -> None:
+    rng = np.random.default_rng(0)
+    names = [f"task {i}" for i in range(tasks) for _ in range(items)]
+    inside = 0
+    for _ in range(400):
+        if metric == "nll":
+            values, truth = rng.gamma(2.0, size=len(names)), 2.0
+        else:
+            values, truth = (rng.random(len(names)) < share).astype(float), share
+        row = made({metric: values.tolist()}, names).table()[-1]
+        inside += row["low"] <= truth <= row["high"]
+    assert 0.92 <= inside / 400 <= 0.995
 
 
 def test_intervals_cover_the_truth() -> None:

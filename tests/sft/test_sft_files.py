@@ -68,7 +68,7 @@ def answered(style: str, path: Path) -> None:
         rows = json.loads(path.read_text())
         for row in rows:
             part = {"from_name": "response", "to_name": "prompt", "type": "textarea",
-                    "value": {"text": [f"{ODD} to {row['data']['id']}"]}}  # fmt: skip
+                    "value": {"text": [f"{ODD} to {row['data']['prompt_id']}"]}}  # fmt: skip
             row["annotations"] = [{"result": [part], "was_cancelled": False, "completed_by": 3}]
         path.write_text(json.dumps(rows))
 
@@ -99,6 +99,63 @@ def test_there_and_back(
 def take_nothing(style: str, path: Path) -> bool:
     """An export that nobody answered holds no answers; drafts are none."""
     return read_answers(path) == []
+
+
+def test_label_studio_numbers_its_records_anew(workspace: PromptWorkspace, tmp_path: Path) -> None:
+    """JSON-MIN and CSV hold what was imported, with the tool's own number as id."""
+    kept = kept_choice(workspace)
+    export(workspace, kept, tmp_path / "l.json", "label-studio")
+    tasks = json.loads((tmp_path / "l.json").read_text())
+    small = [
+        {**task["data"], "id": number, "response": f"to {task['data']['prompt_id']}"}
+        for number, task in enumerate(tasks, start=1)
+    ]
+    (tmp_path / "min.json").write_text(json.dumps(small))
+    with (tmp_path / "min.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(small[0]))
+        writer.writeheader()
+        writer.writerows(small)
+    ids = [workspace.prompts[p].id for p in kept.positions.tolist()]
+    for name in ("min.json", "min.csv"):
+        given = read_answers(tmp_path / name)
+        assert [(g.id, g.answer) for g in given] == [(item, f"to {item}") for item in ids]
+    # A file of somebody else's without it: the prompts tell that the ids are not ours.
+    others = [{"id": f"p{i}", "prompt": f"{ODD} {i + 1}", "answer": "x"} for i in range(3)]
+    (tmp_path / "o.json").write_text(json.dumps(others))
+    with pytest.raises(BadInput, match="line 1: 'p0' is another prompt"):
+        take_answers(workspace, read_answers(tmp_path / "o.json"), "o.json")
+
+
+def test_odd_records_of_tools(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"data": {"id": "a"}, "annotations": None},
+        {"data": {"id": "b"}, "annotations": [{"result": None}, None]},
+        {"id": "c", "fields": {"prompt": "x"}, "responses": None},
+        {"id": "d", "fields": {"prompt": "x"}, "responses": [
+            {"values": {"response": {"value": "old style"}}, "status": "submitted"}]},
+        {"data": {"prompt_id": "e"}, "annotations": [
+            {"updated_at": when, "result": [{"from_name": "response", "value": {"text": [said]}}]}
+            for when, said in (("2026-02-01", "late"), ("2026-01-01", "early"))]},
+        {"data": {"prompt_id": "f"}, "annotations": [
+            {"result": [{"from_name": "response", "value": {"text": [""]}}]}]},
+    ]  # fmt: skip
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps(rows))
+    found = [(g.id, g.answer) for g in read_answers(path)]
+    assert found == [("d", "old style"), ("e", "late")]
+
+
+def test_long_cells_and_empty_rows_of_a_csv(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "prompt", "answer", "status"])
+        writer.writerow(["a", "very long " * 30_000, "yes", ""])
+        writer.writerow(["", "", "", ""])
+        writer.writerow(["b", "", "", "withdrawn"])
+    a, b = read_answers(path)
+    assert (a.id, a.answer, len(a.prompt)) == ("a", "yes", 300_000)
+    assert (b.id, b.answer, b.withdrawn) == ("b", None, True)
 
 
 def test_what_each_tool_reads(workspace: PromptWorkspace, tmp_path: Path) -> None:

@@ -498,19 +498,74 @@ def workspace(tmp_path: Path) -> Any:
 def test_answers_are_built_on(workspace: PromptWorkspace) -> None:
     rows = [Given(1, "p3", "three"), Given(2, "p4", None), Given(3, "p5", "five", "ann")]
     assert vars(take_answers(workspace, rows, "f")) == {
-        "new": 2, "changed": 0, "same": 0, "skipped": 1,
+        "new": 2, "changed": 0, "same": 0, "skipped": 1, "withdrawn": 0,
     }  # fmt: skip
     again = [Given(1, "p3", "THREE"), Given(2, "p4", "four"), Given(3, "p5", "five")]
     assert vars(take_answers(workspace, again, "f")) == {
-        "new": 1, "changed": 1, "same": 1, "skipped": 0,
+        "new": 1, "changed": 1, "same": 1, "skipped": 0, "withdrawn": 0,
     }  # fmt: skip
     assert answers_of(workspace) == {"p3": "THREE", "p5": "five", "p4": "four"}
     assert skipped_of(workspace) == set()
-    take_answers(workspace, [Given(1, "p3", None)], "f")  # nothing acknowledged is lost
+    told = take_answers(workspace, [Given(1, "p3", None)], "f")  # nothing acknowledged is lost
+    assert (told.same, told.skipped) == (1, 0)
     assert answers_of(workspace)["p3"] == "THREE"
     told = choose_in(workspace, Question("random", "37"))
     assert not {"p3", "p4", "p5"} & set(told["ids"])
     assert "3 prompts that have an answer were built on" in told["lines"]
+
+
+def test_answers_are_withdrawn(workspace: PromptWorkspace) -> None:
+    take_answers(workspace, [Given(1, "p3", "three"), Given(2, "p4", None)], "f")
+    back = [Given(i, f"p{i}", None, withdrawn=True) for i in (3, 4, 5)]
+    told = take_answers(workspace, back, "f")
+    assert (told.withdrawn, told.same, told.skipped) == (2, 1, 0)
+    assert (answers_of(workspace), skipped_of(workspace)) == ({}, set())
+    take_answers(workspace, [Given(1, "p3", "again")], "f")
+    assert answers_of(workspace) == {"p3": "again"}
+
+
+def test_the_prompt_beside_an_answer_has_to_be_the_one_of_its_id(
+    workspace: PromptWorkspace, tmp_path: Path
+) -> None:
+    text = workspace.prompts[3].text
+    take_answers(workspace, [Given(1, "p3", "three", prompt=f" {text}\n")], "f")
+    with pytest.raises(BadInput, match="line 7: 'p4' is another prompt in the pool"):
+        take_answers(workspace, [Given(7, "p4", "four", prompt=text)], "f")
+    elsewhere = tmp_path / "answered.jsonl"
+    elsewhere.write_text(json.dumps({"id": "p5", "prompt": "quite another", "answer": "x"}) + "\n")
+    with pytest.raises(BadInput, match="line 1: 'p5' is another prompt in the pool"):
+        choose_in(workspace, Question("random", "3"), answered=elsewhere)
+
+
+def test_random_reads_no_scores(workspace: PromptWorkspace) -> None:
+    for model in ("one", "two"):  # two scorings, none of them finished
+        body = {"scoring": model, "settings": {"model": model}, "shards": [[0, 1]]}
+        workspace.append("planned", body)
+    choose_in(workspace, Question("random", "3"))
+    assert kept_choice(workspace).body["scoring"] is None
+    choose_in(workspace, Question("k-center", "3"), name="b", embeddings="lsa")
+    assert kept_choice(workspace, "b").body["scoring"] is None
+    with pytest.raises(BadInput, match="scores of several models"):
+        choose_in(workspace, Question("min-margin", "3"), name="c")
+
+
+def test_prefixes_on_a_graph_are_choices_whatever_the_kernel(
+    workspace: PromptWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("labeltrain.sft.selection.GRAPH", 10)
+    monkeypatch.setattr("labeltrain.sft.selection.NEIGHBOURS", 4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for kernel in ({"gamma": 0.3}, {"kernel": "cosine"}):
+            names = [f"{k}-{budget}" for k in kernel for budget in (30, 5)]
+            for name, budget in zip(names, ("30", "5"), strict=True):
+                choose_in(
+                    workspace, Question("facility-location", budget, kernel), name=name,
+                    embeddings="lsa",
+                )  # fmt: skip
+            large, small = (kept_choice(workspace, name) for name in names)
+            assert large.body["parameters"]["neighbours"] == 6
+            assert small.positions.tolist() == large.positions[:5].tolist()
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,12 @@ class Fake:
 
     def complete(self, body: dict[str, Any]) -> dict[str, Any]:
         self.asked.append(body)
-        assert body["temperature"] == 0.0
+        # A server fills what is left out from the model's own generation settings.
+        neutral = {
+            "temperature": 0.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0,
+            "presence_penalty": 0.0, "frequency_penalty": 0.0,
+        }  # fmt: skip
+        assert {name: body.get(name) for name in neutral} == neutral
         choices = []
         for index, prompt in enumerate(body["prompt"]):
             sequence, steps = list(prompt), []
@@ -54,7 +59,10 @@ class Fake:
                     reason = "stop"
                     break
             text = self.held.text(sequence[len(prompt) :])
-            logprobs: Any = {"top_logprobs": steps}
+            said = [max(step.values()) for step in steps]
+            if self.broken == "samples":
+                said[-1] -= 1.9
+            logprobs: Any = {"top_logprobs": steps, "token_logprobs": said}
             if self.broken == "no logprobs":
                 logprobs = None
             choices.append(
@@ -122,6 +130,15 @@ def test_margins_are_those_of_transformers(
     assert found.truncated.tolist() == expected.truncated.tolist()
     with pytest.raises(BadInput, match="gives no states"):
         VLLMScorer(own, server[0]).score(tokens, 9, ("last",))
+
+
+def test_a_server_that_samples_is_refused(
+    server: tuple[str, Fake], held: LanguageModel, tiny: Path
+) -> None:
+    server[1].broken = "samples"
+    own = load(str(tiny), device="cpu", weights=False)
+    with pytest.raises(BadInput, match="says a token that is not the likeliest"):
+        VLLMScorer(own, server[0]).score([(5, 6, 7)], 3, ())
 
 
 def test_a_pool_is_scored_over_http(server: tuple[str, Fake], tiny: Path, tmp_path: Path) -> None:

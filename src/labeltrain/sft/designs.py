@@ -46,7 +46,9 @@ DESIGNS: dict[str, Design] = {
     "mean-margin": _uncertain("mean-margin", "smallest mean gap between the two likeliest tokens"),
     "min-margin": _uncertain("min-margin", "smallest gap anywhere in the answer"),
     "max-entropy": _uncertain("max-entropy", "largest entropy anywhere in the answer"),
-    "k-center": Design("k-center", "farthest from all that is chosen", paper=True),
+    "k-center": Design(
+        "k-center", "farthest from all that is chosen", {"normalise": True}, paper=True
+    ),
     "facility-location": Design(
         "facility-location", "together similar to the whole pool", paper=True, width=True
     ),

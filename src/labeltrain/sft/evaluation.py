@@ -99,7 +99,9 @@ class Evaluation:
         """Return rows of task, metric, items, mean and 95 % interval; the last are of all tasks.
 
         Intervals are exact binomial ones of shares, else BCa over items; None below two items. That
-        over all tasks is of their mean, tasks being what they are: items are drawn anew in each.
+        over all tasks is of their mean, tasks being what they are: items are drawn anew in each. Of
+        shares it counts two hits and two misses more, spread over the tasks (Agresti and Coull),
+        else it takes Student's t with Welch's degrees of freedom.
         """
         rows = []
         for metric in METRICS:
@@ -118,13 +120,37 @@ class Evaluation:
         parts = [values for values in (self._of(metric, t) for t in self.names) if len(values)]
         if any(len(values) < 2 for values in parts):
             return None, None
-        error = np.sqrt(sum(values.var(ddof=1) / len(values) for values in parts)) / len(parts)
-        if error == 0.0:  # all alike, which says little of items that were not asked
+        mean = self.macro(metric)
+        if metric in SHARES:
+            middle, half = _share_of_tasks(parts)
+            return min(max(middle - half, 0.0), mean), max(min(middle + half, 1.0), mean)
+        half = _half_width(parts)
+        if half == 0.0:  # all alike, which says little of items that were not asked
             return None, None
-        low, high = (self.macro(metric) + side * 1.96 * float(error) for side in (-1, 1))
         if metric == "nll":
-            return low, high
-        return max(low, 0.0), min(high, 1.0)
+            return mean - half, mean + half
+        return max(mean - half, 0.0), min(mean + half, 1.0)
+
+
+def _share_of_tasks(parts: Sequence[np.ndarray]) -> tuple[float, float]:
+    """Return middle and half width of the interval of a mean of shares."""
+    more = 2.0 / len(parts)
+    shares = np.array([(v.sum() + more) / (len(v) + 2.0 * more) for v in parts])
+    sizes = np.array([len(values) + 2.0 * more for values in parts])
+    error = float(np.sqrt((shares * (1.0 - shares) / sizes).sum())) / len(parts)
+    return float(shares.mean()), 1.96 * error
+
+
+def _half_width(parts: Sequence[np.ndarray]) -> float:
+    """Return half the width of the interval of a mean of means."""
+    from scipy.stats import t
+
+    own = np.array([values.var(ddof=1) / len(values) for values in parts])
+    whole = float(own.sum())
+    if whole == 0.0:
+        return 0.0
+    freedom = whole**2 / float(sum(v**2 / (len(p) - 1) for v, p in zip(own, parts, strict=True)))
+    return float(t.ppf(0.975, freedom)) * float(np.sqrt(whole)) / len(parts)
 
 
 def _interval(metric: str, values: np.ndarray) -> tuple[float | None, float | None]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from labeltrain.errors import BadInput, unknown_name
-from labeltrain.sft.answers import answers_of
+from labeltrain.sft.answers import answers_of, shown_text
 from labeltrain.sft.choosing import KeptChoice
 from labeltrain.sft.prompts import Prompt
 from labeltrain.sft.scored_pool import ScoredPool
@@ -20,6 +20,7 @@ from labeltrain.sft.workspace import PromptWorkspace
 from labeltrain.store.files import replace_bytes
 
 FIELD = "response"  # what annotators write, in Argilla and in Label Studio
+KEY = "prompt_id"  # Label Studio writes its own numbers over "id" in some of its exports
 LABELLING_CONFIG = """<View>
   <Header value="Prompt"/>
   <Text name="prompt" value="$prompt"/>
@@ -114,11 +115,8 @@ class _Row:
 
     @property
     def text(self) -> str:
-        """The prompt as one text: of several messages, each with who says it."""
-        messages = self.prompt.messages
-        if len(messages) == 1:
-            return messages[0]["content"]
-        return "\n\n".join(f"{m['role'].capitalize()}: {m['content']}" for m in messages)
+        """The prompt as one text."""
+        return shown_text(self.prompt)
 
 
 def _numbers(pool: ScoredPool | None, position: int) -> dict[str, float]:
@@ -183,7 +181,7 @@ def _label_studio(rows: Sequence[_Row]) -> bytes:
     """Tasks as Label Studio imports them, for the labelling configuration beside them."""
     tasks = []
     for row in rows:
-        data = {"id": row.prompt.id, "prompt": row.text, "task": row.prompt.task, "rank": row.rank}
+        data = {KEY: row.prompt.id, "prompt": row.text, "task": row.prompt.task, "rank": row.rank}
         task: dict[str, Any] = {"data": data}
         if row.draft:
             result = {

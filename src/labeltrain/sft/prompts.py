@@ -13,7 +13,8 @@ Message = dict[str, str]
 ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "chatgpt": "assistant"}
 KNOWN = ("system", "user", "assistant", "tool")
 # What a person has written to the prompt: a label, which selection must never see.
-ANSWERS = ("answer", "completion", "response", "output", "chosen")
+SYSTEM = ("system", "system_prompt")
+ANSWERS = ("answer", "completion", "response", "output", "chosen", "rejected")
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,8 @@ def parsed(record: Mapping[str, Any]) -> tuple[tuple[Message, ...], str | None, 
     """Return the messages of a record, its answer, and the record without the answer.
 
     Takes ``messages`` (roles and contents), ``prompt`` (a text, or messages), Alpaca
-    (``instruction``, and ``input`` beneath it) and ShareGPT (``conversations`` of ``from`` and
-    ``value``).
+    (``instruction``, and ``input`` or ``context`` beneath it) and ShareGPT (``conversations`` of
+    ``from`` and ``value``); ``system`` beside any of them is the first message.
 
     Raises
     ------
@@ -96,7 +97,8 @@ def parsed(record: Mapping[str, Any]) -> tuple[tuple[Message, ...], str | None, 
     value = record[name]
     messages: tuple[Message, ...]
     if name == "instruction":
-        parts = [_text(value, "instruction"), _text(record.get("input") or "", "input")]
+        below = next((k for k in ("input", "context") if record.get(k)), "input")
+        parts = [_text(value, "instruction"), _text(record.get(below) or "", below)]
         messages = ({"role": "user", "content": "\n\n".join(p for p in parts if p.strip())},)
     elif name == "prompt" and isinstance(value, str):
         messages = ({"role": "user", "content": value},)
@@ -110,15 +112,17 @@ def parsed(record: Mapping[str, Any]) -> tuple[tuple[Message, ...], str | None, 
             rest[name] = _listed(value, name)[: len(messages)]
     if not messages:
         raise BadRecord(f"{name!r} holds no question")
+    system = next((record[k] for k in SYSTEM if isinstance(record.get(k), str)), "")
+    if system.strip() and messages[0]["role"] != "system":
+        messages = ({"role": "system", "content": system}, *messages)
     if not any(m["content"].strip() for m in messages if m["role"] != "system"):
         raise BadRecord("the prompt is empty")
     if not messages[-1]["content"].strip():
         raise BadRecord("the last message is empty")
-    for message in messages:
-        try:
-            message["content"].encode("utf-8")
-        except UnicodeEncodeError as error:
-            raise BadRecord("a text holds half of a surrogate pair, which is no UTF-8") from error
+    try:
+        json.dumps(rest, ensure_ascii=False, default=str).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise BadRecord("a text holds half of a surrogate pair, which is no UTF-8") from error
     return messages, answer, rest
 
 

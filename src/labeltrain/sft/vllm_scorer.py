@@ -20,6 +20,7 @@ from labeltrain.sft.models import LanguageModel
 from labeltrain.sft.reductions import SCORES
 from labeltrain.sft.scorer import Scored, Scorer
 
+TIE = 1e-3  # of log-probabilities: likeliest tokens that are equal but for rounding
 SECONDS = 600.0  # that one batch may take
 
 
@@ -70,7 +71,14 @@ class VLLMScorer(Scorer):
                 "model": self._model,
                 "prompt": [list(prompt) for prompt in prompts],
                 "max_tokens": max_new_tokens,
+                # What is not said a server takes from the model's own settings.
                 "temperature": 0.0,
+                "top_p": 1.0,
+                "top_k": 0,
+                "min_p": 0.0,
+                "repetition_penalty": 1.0,
+                "presence_penalty": 0.0,
+                "frequency_penalty": 0.0,
                 "logprobs": 2,
                 "return_tokens_as_token_ids": True,
                 "seed": 0,
@@ -114,8 +122,14 @@ def _reduced(found: Mapping[str, Any] | None, server: str) -> dict[str, float]:
     if not found or not found.get("top_logprobs"):
         raise BadInput(f"{server} gives no log-probabilities", "start it with --max-logprobs 2")
     gaps, nll = [], 0.0
-    for step in found["top_logprobs"]:
+    said = found.get("token_logprobs") or [None] * len(found["top_logprobs"])
+    for step, own in zip(found["top_logprobs"], said, strict=True):
         best = sorted(step.values(), reverse=True)[:2]
+        if own is not None and best and own < best[0] - TIE:
+            raise BadInput(
+                f"{server} says a token that is not the likeliest one",
+                "start it without sampling of its own (--generation-config vllm)",
+            )
         if len(best) < 2:
             raise BadInput(f"{server} gives fewer than two log-probabilities a step", "see its log")
         gaps.append(math.exp(best[0]) - math.exp(best[1]))

@@ -9,6 +9,7 @@ import numpy as np
 from labeltrain.kernels.k_center import k_center
 from labeltrain.kernels.rows import MEMORY
 from labeltrain.strategies.base import Need, Picks, Strategy
+from labeltrain.strategies.features import unit_rows
 from labeltrain.strategies.view import PoolView
 
 
@@ -22,6 +23,8 @@ class KCenter(Strategy):
 
     Parameters
     ----------
+    normalise : bool
+        Bring the features to length 1 first, so that only their directions count.
     memory : int
         Bytes for a copy of the pool; the picks do not depend on it.
 
@@ -49,13 +52,17 @@ class KCenter(Strategy):
     nested: ClassVar[bool] = True
     summary: ClassVar[str] = "the item farthest from all labelled items and picks (core-set)"
 
-    def __init__(self, memory: int = MEMORY) -> None:
+    def __init__(self, memory: int = MEMORY, *, normalise: bool = False) -> None:
         self.memory = memory
+        self.normalise = normalise
 
     def select(self, view: PoolView, count: int, rng: np.random.Generator) -> Picks:
         """Return the `count` farthest candidates, one after the other."""
+        points = view.hidden
+        if self.normalise:
+            points = view.memo("unit hidden", lambda: unit_rows(view.hidden))
         positions, distances = k_center(
-            view.hidden,
+            points,
             count,
             candidates=view.candidates,
             centres=np.concatenate([view.labelled, view.pending]),

@@ -51,7 +51,9 @@ def import_(
         Path, typer.Argument(help="JSONL, CSV, or the export of Argilla or Label Studio.")
     ],
     workspace: Workspace,
-    id_field: Annotated[str, typer.Option(help="Key of the id.")] = "id",
+    id_field: Annotated[
+        str | None, typer.Option(help="Key of the id; prompt_id or id if not given.")
+    ] = None,
     answer_field: Annotated[str | None, typer.Option(help="Key of the answer.")] = None,
 ) -> None:
     """Take answers in; the latest to a prompt is in force."""
@@ -64,5 +66,5 @@ def import_(
         taken = take_answers(held, given, str(file))
     typer.echo(
         f"{taken.new} new answers, {taken.changed} changed, {taken.same} as before, "
-        f"{taken.skipped} skipped"
+        f"{taken.skipped} skipped, {taken.withdrawn} withdrawn"
     )
