@@ -94,6 +94,10 @@ def test_there_and_back(
     with pytest.raises(BadInput, match="all 4 prompts of 'random-4' have an answer"):
         export(workspace, kept, out, style)
     assert export(workspace, kept, out, style, answered=True, reserve=True)[str(out)] == 6
+    if style in ("jsonl", "csv"):  # with the answers, and what is in reserve only
+        told = vars(take_answers(workspace, read_answers(out), str(out)))
+        assert (told["same"], told["new"]) == (4, 0)
+        assert out.read_text(encoding="utf-8-sig").count("reserve") >= 1
 
 
 def take_nothing(style: str, path: Path) -> bool:
@@ -153,7 +157,9 @@ def test_long_cells_and_empty_rows_of_a_csv(tmp_path: Path) -> None:
         writer.writerow(["a", "very long " * 30_000, "yes", ""])
         writer.writerow(["", "", "", ""])
         writer.writerow(["b", "", "", "withdrawn"])
-    a, b = read_answers(path)
+        writer.writerow(["c", "", " Skip ", ""])
+    a, b, c = read_answers(path)
+    assert (c.id, c.answer, c.withdrawn) == ("c", None, False)
     assert (a.id, a.answer, len(a.prompt)) == ("a", "yes", 300_000)
     assert (b.id, b.answer, b.withdrawn) == ("b", None, True)
 

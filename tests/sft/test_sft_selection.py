@@ -598,10 +598,16 @@ def test_choices_are_kept_under_their_names(workspace: PromptWorkspace, tmp_path
     assert {k: v for k, v in rows[0].items() if k != "_sel"} == dict(
         workspace.prompts[kept.positions[0]].record
     )
-    with pytest.raises(BadInput, match="holds a choice 'random-balanced-10percent' already"):
-        choose_in(workspace, Question("random-balanced", "10%"))
-    other = choose_in(workspace, Question("random", "30"), name="b", after=[told["name"]])
-    assert not set(other["ids"]) & set(told["ids"])
+    again = choose_in(workspace, Question("random-balanced", "10%", seed=3), out=out)
+    assert again["ids"] == told["ids"]
+    assert "chosen already" in again["lines"][0]
+    for other in (Question("random-balanced", "10%"), Question("random-balanced", "10%", seed=3,
+                                                               near=None)):  # fmt: skip
+        with pytest.raises(BadInput, match="holds another choice 'random-balanced-10percent'"):
+            choose_in(workspace, other)
+    assert len(choices(workspace)) == 1
+    after = choose_in(workspace, Question("random", "30"), name="b", after=[told["name"]])
+    assert not set(after["ids"]) & set(told["ids"])
     with pytest.raises(BadInput, match="holds several choices"):
         kept_choice(workspace)
     with pytest.raises(BadInput, match="unknown choice 'c'"):

@@ -204,7 +204,7 @@ def test_the_report(data: Path, finished: Path, tmp_path: Path, tiny: Path) -> N
         ({"pool": {}}, "give tasks, or a file"),
         ({"pool": {"tasks": ["trivia"]}}, "no question set 'trivia'"),
         ({"pool": {"file": "x"}}, "needs a test_file"),
-        ({"train": {"lr": 1}}, r"train: .*unexpected keyword argument 'lr'"),
+        ({"train": {"lr": 1}}, r"unknown key of train: 'lr'"),
         ({"evaluate": {"main": "rouge_l"}}, "no metric of it"),
         ({"evaluate": {"metrics": ["bleu"]}}, "no metric 'bleu'"),
         ({"stages": [{"name": "a", "designs": "best", "budgets": [1], "seeds": [0]}]},
@@ -274,6 +274,13 @@ def test_the_study_of_the_repository_is_sound() -> None:
     fresh = set(stages["confirm"].seeds)
     assert len(fresh) >= 5
     assert not fresh & {seed for name in stages if name != "confirm" for seed in stages[name].seeds}
+
+
+def test_a_budget_beyond_the_pool_is_refused(data: Path, tiny: Path, tmp_path: Path) -> None:
+    stage = {"name": "s", "designs": ["random"], "budgets": [8, 51], "seeds": [0]}
+    with pytest.raises(BadInput, match="51 answers, and the pool has 50 prompts"):
+        run_study(parsed_spec(values(data, tiny, stages=[stage])), tmp_path / "w")
+    assert not (tmp_path / "w").exists()
 
 
 def test_shuffled_answers_stay_within_their_task() -> None:

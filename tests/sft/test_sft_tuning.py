@@ -118,8 +118,9 @@ def test_train_and_evaluate(workspace: PromptWorkspace, tiny: Path, tmp_path: Pa
     body = train_in(workspace, settings, device="cpu", threads=1)
     assert (body["name"], body["labels"], body["choice"]) == ("seed1", 8, None)
     assert body["settings"]["rank"] == 8
-    with pytest.raises(BadInput, match="holds a model 'seed1' already"):
-        train_in(workspace, settings, device="cpu")
+    assert train_in(workspace, settings, device="cpu")["again"]  # nothing was run
+    with pytest.raises(BadInput, match="holds another model 'seed1'"):
+        train_in(workspace, replace(settings, rank=4), device="cpu")
     assert list(tuned_models(workspace)) == ["seed1"]
     test = tmp_path / "t.jsonl"
     test.write_text(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections import Counter
@@ -113,18 +114,23 @@ def choose_in(
         A name that is taken by another choice, options that do not fit.
     """
     plain = made(question.method, question.parameters, None)
-    name = name or f"{question.method}-{question.budget.replace('%', 'percent')}"
+    name = name or f"{question.method}-{''.join(question.budget.split()).replace('%', 'percent')}"
     if not name.strip() or "/" in name or name.startswith("."):
         raise BadInput(f"the name {name!r} cannot be a file's", "give letters, digits and dashes")
-    if name in choices(workspace):
-        raise BadInput(
-            f"{workspace.folder} holds a choice {name!r} already", "give this one another --name"
-        )
     if out is not None and out.suffix.lower() != ".jsonl":
         raise BadInput(f"--out {out}", "chosen prompts are written to .jsonl")
     known = [workspace.position[item] for item in answers_of(workspace)]
     known += [] if answered is None else _answered_elsewhere(workspace, answered)
     waiting = [int(p) for other in after for p in kept_choice(workspace, other).positions]
+    asked = _asked(question, scores, target)
+    if (earlier := choices(workspace).get(name)) is not None:
+        kept = kept_choice(workspace, name)
+        if not _same(earlier, question, asked, embeddings, whiten, kept, known, waiting):
+            raise BadInput(
+                f"{workspace.folder} holds another choice {name!r}", "give this one another --name"
+            )
+        told = _told_again(workspace, kept)
+        return told if out is None else _written(workspace, name, out, told)
     looks = needs_embeddings(plain) or (
         needs_tasks(plain) and not any(prompt.task for prompt in workspace.prompts)
     )
@@ -160,14 +166,72 @@ def choose_in(
     )
     if looked is not None:
         _keep_for_later(workspace, question, choice, looked.name, states)
-    _keep(workspace, name, question, choice, pool, looked, known, waiting, list(after))
-    told = _told(workspace, name, choice, len(known))
-    if out is not None:
-        shown = pool or only_scored_pool(workspace)
-        rows = chosen_rows(workspace, kept_choice(workspace, name), shown)
-        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        replace_bytes(out, text.encode())
-        told["lines"].append(f"{out}: {len(rows)} prompts")
+    _keep(workspace, name, question, choice, pool, looked, known, waiting, list(after), asked)
+    told = _told(workspace, question, name, choice, len(known), len(waiting))
+    if embeddings is not None and looked is None:
+        told["lines"].append(f"{question.method} reads no embeddings: {embeddings!r} is left out")
+    return told if out is None else _written(workspace, name, out, told)
+
+
+def _same(
+    body: dict[str, Any],
+    question: Question,
+    asked: dict[str, Any],
+    embeddings: str | None,
+    whiten: int | None,
+    kept: KeptChoice,
+    known: Sequence[int],
+    waiting: Sequence[int],
+) -> bool:
+    """Tell whether a choice is the answer to a question that is asked again."""
+    looked = body["embeddings"]
+    wanted = embeddings if whiten is None else f"{embeddings} whitened {whiten}"
+    return (
+        (body["method"], body["budget"], body["seed"])
+        == (question.method, question.budget, question.seed)
+        and all(body["parameters"].get(k) == v for k, v in question.parameters.items())
+        and (embeddings is None or looked is None or looked == wanted)
+        and kept.given.tolist() == sorted({*known, *waiting})
+        and body.get("asked") == asked
+    )
+
+
+def _asked(question: Question, scores: str | None, target: Path | None) -> dict[str, Any]:
+    """Return what a choice depends on beside what the ledger says of it anyway."""
+    return {
+        "scores": scores,
+        "target": None if target is None else hashlib.sha256(target.read_bytes()).hexdigest(),
+        "largest": question.largest,
+        "near": question.near,
+        "repeats": question.repeats,
+        "reserve": question.reserve,
+        "prices": dict(question.prices),
+    }
+
+
+def _told_again(workspace: PromptWorkspace, kept: KeptChoice) -> dict[str, Any]:
+    tasks = Counter(workspace.prompts[p].task for p in kept.positions.tolist())
+    return {
+        "name": kept.name,
+        "chosen": len(kept.positions),
+        "tasks": dict(tasks),
+        "exhausted": False,
+        "spent": kept.body["spent"],
+        "lines": [f"{kept.name}: chosen already, {len(kept.positions)} prompts"],
+        "ids": [workspace.prompts[p].id for p in kept.positions.tolist()],
+    }
+
+
+def _written(
+    workspace: PromptWorkspace, name: str, out: Path, told: dict[str, Any]
+) -> dict[str, Any]:
+    kept = kept_choice(workspace, name)
+    scoring = kept.body["scoring"]
+    pool = only_scored_pool(workspace) if scoring is None else scored_pool(workspace, scoring)
+    rows = chosen_rows(workspace, kept, pool)
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    replace_bytes(out, text.encode())
+    told["lines"].append(f"{out}: {len(rows)} prompts")
     return told
 
 
@@ -288,6 +352,7 @@ def _keep(
     known: Sequence[int],
     waiting: Sequence[int],
     after: list[str],
+    asked: dict[str, Any],
 ) -> None:
     given = np.array(sorted({*known, *waiting}), dtype=np.int64)
     arrays = workspace.store.save_arrays(
@@ -314,6 +379,7 @@ def _keep(
             "nested": choice.nested,
             "answered": len(set(known)),
             "after": after,
+            "asked": asked,
             "exact_repeats": choice.repeats.exact,
             "near_repeats": choice.repeats.near,
             "left_out": choice.left_out,
@@ -327,15 +393,26 @@ def _keep(
     )
 
 
-def _told(workspace: PromptWorkspace, name: str, choice: Choice, answered: int) -> dict[str, Any]:
+def _told(
+    workspace: PromptWorkspace,
+    question: Question,
+    name: str,
+    choice: Choice,
+    answered: int,
+    waiting: int,
+) -> dict[str, Any]:
     k = len(choice.positions)
     lines = [f"{name}: {k} of {len(workspace.prompts)} prompts, {choice.seconds:.1f} s"]
     if answered:
         lines.append(f"{answered} prompts that have an answer were built on")
+    if waiting:
+        lines.append(f"{waiting} prompts of the choices before it were built on, too")
+    if parsed_budget(question.budget).unit in ("tokens", "money"):
+        lines.append(f"{choice.spent:,.6g} of {question.budget} spent")
     if choice.repeats.exact or choice.repeats.near:
         lines.append(
             f"{choice.repeats.exact} prompts repeat another one, {choice.repeats.near} nearly; "
-            f"{choice.left_out} were no candidates"
+            f"{choice.left_out} that were not answered yet were left out for it"
         )
     if choice.width is not None:
         lines.append(f"kernel width {choice.width.gamma}, kept for later choices")

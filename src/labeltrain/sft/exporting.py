@@ -56,7 +56,7 @@ def export(
     reserve : bool
         The reserve, too, behind the choice.
     answered : bool
-        Prompts that have an answer, too.
+        Prompts that have an answer, too; JSONL and CSV hold it.
 
     Returns
     -------
@@ -94,6 +94,8 @@ def export(
             choice,
             pool.drafts[position] if drafts and pool is not None else "",
             _numbers(pool, position),
+            held.get(workspace.prompts[position].id),
+            rank > len(choice.positions),
         )
         for rank, position in ranked
     ]
@@ -108,8 +110,16 @@ def export(
 
 class _Row:
     def __init__(
-        self, prompt: Prompt, rank: int, choice: KeptChoice, draft: str, scores: dict[str, float]
+        self,
+        prompt: Prompt,
+        rank: int,
+        choice: KeptChoice,
+        draft: str,
+        scores: dict[str, float],
+        answer: str | None,
+        reserve: bool,
     ) -> None:
+        self.answer, self.reserve = answer, reserve
         self.prompt, self.rank, self.draft, self.scores = prompt, rank, draft, scores
         self.method, self.choice = str(choice.body["method"]), choice.name
 
@@ -135,8 +145,10 @@ def _jsonl(rows: Sequence[_Row]) -> bytes:
             "prompt": list(row.prompt.messages),
             "rank": row.rank,
             "method": row.method,
-            "answer": None,
+            "answer": row.answer,
         }
+        if row.reserve:
+            record["reserve"] = True
         if row.draft:
             record["draft"] = row.draft
         lines.append(json.dumps(record, ensure_ascii=False))
@@ -146,11 +158,14 @@ def _jsonl(rows: Sequence[_Row]) -> bytes:
 def _csv(rows: Sequence[_Row]) -> bytes:
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer)
-    drafts = any(row.draft for row in rows)
-    writer.writerow(["id", "task", "rank", "prompt", *(["draft"] if drafts else []), "answer"])
+    drafts, reserve = any(row.draft for row in rows), any(row.reserve for row in rows)
+    head = ["id", "task", "rank", *(["reserve"] if reserve else []), "prompt"]
+    writer.writerow([*head, *(["draft"] if drafts else []), "answer"])
     for row in rows:
-        cells: list[Any] = [row.prompt.id, row.prompt.task, row.rank, row.text]
-        writer.writerow([*cells, *([row.draft] if drafts else []), ""])
+        cells: list[Any] = [row.prompt.id, row.prompt.task, row.rank]
+        cells += ["yes" if row.reserve else ""] if reserve else []
+        cells += [row.text, *([row.draft] if drafts else []), row.answer or ""]
+        writer.writerow(cells)
     return buffer.getvalue().encode("utf-8-sig")  # spreadsheets take plain UTF-8 for something else
 
 

@@ -14,6 +14,7 @@ from labeltrain.sft.answers import Given
 from labeltrain.sft.exporting import FIELD, KEY
 
 ANSWERS = ("answer", "response", "completion", "output", "label")
+SKIP = "skip"  # alone in the place of an answer, as in labelling
 PEOPLE = ("annotator", "user", "author")
 FORMS = "give .jsonl or .csv with id and answer, or the .json that Argilla or Label Studio exports"
 
@@ -23,10 +24,11 @@ def read_answers(
 ) -> list[Given]:
     """Read answers from JSONL, CSV, or the JSON exports of Argilla and Label Studio.
 
-    Lines without an answer are left out: they wait. A prompt that was skipped says so: ``status``
-    or ``skipped`` in JSONL and CSV, a discarded response in Argilla, a cancelled annotation in
-    Label Studio. ``status`` "withdrawn" takes an answer back. Of several answers to one record of
-    a tool the latest counts. Ids are those of ``prompt_id`` if there is one, else of ``id``.
+    Lines without an answer are left out: they wait. A prompt that was skipped says so: "skip" as
+    its answer, ``status`` or ``skipped`` in JSONL and CSV, a discarded response in Argilla, a
+    cancelled annotation in Label Studio. ``status`` "withdrawn" takes an answer back. Of several
+    answers to one record of a tool the latest counts. Ids are those of ``prompt_id`` if there is
+    one, else of ``id``.
 
     Raises
     ------
@@ -176,6 +178,8 @@ def _plain(
     if skipped or status in ("skipped", "discarded"):
         return [about | {"answer": None}]
     value = row[column]
+    if isinstance(value, str) and value.strip().lower() == SKIP:
+        return [about | {"answer": None}]
     if isinstance(value, list) and value and isinstance(value[-1], Mapping):
         value = value[-1].get("content")
     if value is None or not str(value).strip():

@@ -11,8 +11,7 @@ from labeltrain.sft.answers import answers_of, skipped_of
 from labeltrain.sft.choosing import choices, kept_choice
 from labeltrain.sft.evaluation import METRICS
 from labeltrain.sft.repeats import find_repeats
-from labeltrain.sft.scored_pool import ScoredPool, scored_pool, scorings
-from labeltrain.sft.scoring import plan
+from labeltrain.sft.scored_pool import ScoredPool, is_whole, scored_pool, scorings
 from labeltrain.sft.study import cells_of
 from labeltrain.sft.tuning import tuned_models
 from labeltrain.sft.workspace import PromptWorkspace
@@ -31,7 +30,7 @@ def overview(workspace: PromptWorkspace) -> dict[str, Any]:
     repeats = find_repeats(workspace.prompts)
     tasks = Counter(prompt.task for prompt in workspace.prompts)
     pools = {
-        key: scored_pool(workspace, key) for key in scorings(workspace) if _whole(workspace, key)
+        key: scored_pool(workspace, key) for key in scorings(workspace) if is_whole(workspace, key)
     }
     return {
         "pool": {
@@ -48,17 +47,14 @@ def overview(workspace: PromptWorkspace) -> dict[str, Any]:
         ],
         "models": [_model(workspace, name) for name in tuned_models(workspace)],
         "evaluations": [
-            {"model": e.body["model"], "file": e.body["file"], "items": e.body["items"],
-             **e.body["macro"]}
-            for e in workspace.events("evaluated")
+            {"model": body["model"], "file": body["file"], "items": body["items"],
+             **body["macro"]}
+            for body in {
+                (e.body["model"], e.body["test"]): e.body for e in workspace.events("evaluated")
+            }.values()
         ],
         "overhead": _overhead(workspace, pools) + _study_overhead(workspace),
     }  # fmt: skip
-
-
-def _whole(workspace: PromptWorkspace, key: str) -> bool:
-    shards, done = plan(workspace, key)
-    return len(done) == len(shards) and sum(map(len, shards)) == len(workspace.prompts)
 
 
 def _scoring(pool: ScoredPool) -> dict[str, Any]:
@@ -106,6 +102,7 @@ def _choice(
     pool = pools.get(body["scoring"] or "")
     if pool is not None and len(kept.positions):
         found["prompt_tokens"] = float(pool.prompt_tokens[kept.positions].mean())
+        found["answer_tokens"] = float(pool.scores["tokens"][kept.positions].mean())
         found["unfinished"] = float(pool.truncated[kept.positions].mean())
     return found
 

@@ -96,6 +96,11 @@ def read_prompts(
         raise BadInput(f"{where}: {shown}{more}", "correct these lines, or --skip-bad to leave out")
     if not prompts:
         raise BadInput(f"{where} holds no prompts", "give one prompt a line")
+    if id_field != "id" and not any(id_field in p.record for p in prompts):
+        raise BadInput(
+            f"{where}: no prompt has {id_field!r}, which --id-field names",
+            f"its keys are {', '.join(map(repr, prompts[0].record))}",
+        )
     given_ids = id_field if any(p.record.get(id_field) not in (None, "") for p in prompts) else ""
     prompts = _distinct(prompts, where, given_ids)
     result = PromptFile(tuple(prompts), tuple(found), tuple(bad))

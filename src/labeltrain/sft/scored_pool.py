@@ -60,27 +60,37 @@ def scorings(workspace: PromptWorkspace) -> dict[str, dict[str, Any]]:
 
 def only_scored_pool(workspace: PromptWorkspace) -> ScoredPool | None:
     """Return the scores of the pool where just one model scored all of it, else None."""
-    whole = []
-    for key in scorings(workspace):
-        shards, done = plan(workspace, key)
-        if len(done) == len(shards) and sum(map(len, shards)) == len(workspace.prompts):
-            whole.append(key)
-    return scored_pool(workspace, whole[0]) if len(whole) == 1 else None
+    known = scorings(workspace)
+    whole = [key for key in known if is_whole(workspace, key)]
+    if not whole or len({known[key]["model"] for key in whole}) > 1:
+        return None
+    return scored_pool(workspace, whole[-1])
+
+
+def is_whole(workspace: PromptWorkspace, key: str) -> bool:
+    """Tell whether a scoring has all prompts of the workspace."""
+    shards, done = plan(workspace, key)
+    return len(done) == len(shards) and sum(map(len, shards)) == len(workspace.prompts)
 
 
 def scored_pool(workspace: PromptWorkspace, name: str | None = None) -> ScoredPool:
-    """Return a scoring: the one of that name or of that model, or the only one.
+    """Return a scoring: the one of that name, or the latest of that model or of the only one.
+
+    A model may have scored the pool with several settings; finished scorings go first.
 
     Raises
     ------
     BadInput
-        There is none of that name, several of the model, or it is not finished.
+        There is none of that name, there are several models, or it is not finished.
     """
     known = scorings(workspace)
     again = "labeltrain sft score (the same command again goes on where it stopped)"
     if not known:
         raise BadInput(f"{workspace.folder} holds no scores", f"first run: {again}")
     fitting = [k for k, s in known.items() if name is None or name in (k, s["model"])]
+    if len({known[key]["model"] for key in fitting}) == 1:
+        whole = [key for key in fitting if is_whole(workspace, key)]
+        fitting = (whole or fitting)[-1:]
     if len(fitting) != 1:
         listed = ", ".join(f"{k} ({s['model']})" for k, s in known.items())
         close = nearest(name or "", [*known, *(s["model"] for s in known.values())])

@@ -19,7 +19,9 @@ from labeltrain.sft.scorer import POOLINGS, Scored, Scorer
 from labeltrain.sft.template import ChatFormat, Rendered
 from labeltrain.sft.workspace import PromptWorkspace
 
-SHARD = 256  # prompts
+SHARD = 256  # prompts; of small pools an eighth, but no fewer than 32: a kill loses no more
+LEAST = 32
+PARTS = 8
 LONG_SHARE = 0.2  # of unfinished answers: more make scores of means doubtful
 
 Progress = Callable[[float, float], None]
@@ -77,8 +79,8 @@ def score_pool(
 ) -> str:
     """Score what is not scored yet, and return the name of the scoring.
 
-    Prompts are sorted by length, longest first, and cut into shards of 256; the cut is committed
-    before the first is scored, each shard when it is done. A shard that was begun and not
+    Prompts are sorted by length, longest first, and cut into shards of up to 256; the cut is
+    committed before the first is scored, each shard when it is done. A shard that was begun and not
     committed is scored again, with the same batches, to the same bits.
 
     Parameters
@@ -155,7 +157,8 @@ def _rendered(workspace: PromptWorkspace, chat: ChatFormat) -> list[Rendered]:
 
 def _cut(positions: Sequence[int], rendered: Sequence[Rendered]) -> list[list[int]]:
     order = sorted(positions, key=lambda p: (-len(rendered[p].tokens), p))
-    return [order[start : start + SHARD] for start in range(0, len(order), SHARD)]
+    size = min(SHARD, max(LEAST, len(order) // PARTS))
+    return [order[start : start + size] for start in range(0, len(order), size)]
 
 
 def _work(shard: Sequence[int], rendered: Sequence[Rendered], settings: Settings) -> int:

@@ -66,6 +66,12 @@ def run_study(spec: SFTStudySpec, folder: Path, bar: Shown | None = None) -> int
     """
     bar = bar or Silent()
     file, items = read_data(spec)
+    size = spec.subpool or len(file.prompts)
+    if spec.largest > size:
+        raise BadInput(
+            f"a budget of {spec.largest} answers, and the pool has {size} prompts",
+            "give smaller budgets, or a larger pool",
+        )
     told = spec.model_dump(mode="json")
     if PromptWorkspace.exists(folder):
         workspace = PromptWorkspace.open(folder)

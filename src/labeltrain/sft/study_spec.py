@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from labeltrain.data.question_sets import TASKS
-from labeltrain.errors import BadInput
+from labeltrain.errors import BadInput, nearest, unknown_name
 from labeltrain.sft.designs import DESIGNS
 from labeltrain.sft.evaluation import LOW_IS_GOOD, METRICS
 from labeltrain.sft.training import TrainSettings
@@ -66,7 +66,11 @@ class DesignSpec(_Strict):
     @classmethod
     def _known(cls, value: str) -> str:
         if value not in DESIGNS:
-            raise ValueError(f"no design {value!r}; known: {', '.join(DESIGNS)}")
+            close = nearest(value, DESIGNS)
+            raise ValueError(
+                f"no design {value!r}; {f'did you mean {close!r}? ' if close else ''}"
+                f"known: {', '.join(DESIGNS)}"
+            )
         return value
 
     @property
@@ -190,9 +194,9 @@ def parsed_spec(values: Mapping[str, Any]) -> SFTStudySpec:
                 f"stage {stage.name!r}: best={stage.best}, of={stage.of!r}",
                 "name an earlier stage, and how many of its designs go on",
             )
-    try:
-        spec.training(0)
-    except TypeError as error:
-        known = ", ".join(sorted(set(TrainSettings.__dataclass_fields__) - {"model", "seed"}))
-        raise BadInput(f"train: {error}", f"known: {known}") from error
+    known = sorted(set(TrainSettings.__dataclass_fields__) - {"model", "seed"})
+    for key in spec.train:
+        if key not in known:
+            raise unknown_name("key of train:", key, known)
+    spec.training(0)
     return spec

@@ -81,6 +81,8 @@ class TrainSettings:
         """
         if self.tune not in OPERATIONS:
             raise BadInput(f"tune={self.tune!r}", "give lora or full")
+        if self.dtype not in ("float32", "bfloat16"):
+            raise BadInput(f"dtype={self.dtype!r}", "give float32 or bfloat16")
         if self.tune == FULL and self.dtype != "float32":
             raise BadInput(
                 f"dtype={self.dtype!r} with tune='full'",

@@ -202,10 +202,14 @@ def train_in(
         settings = replace(settings, max_prompt_tokens=room)
     if name == BASE or "/" in name or name.startswith("."):
         raise BadInput(f"the name {name!r} cannot be a model's", "choose another --name")
-    if name in tuned_models(workspace):
-        raise BadInput(
-            f"{workspace.folder} holds a model {name!r} already", "give this one another --name"
-        )
+    if (earlier := tuned_models(workspace).get(name)) is not None:
+        kept = earlier.body
+        same = (kept["settings"], kept.get("ids")) == (settings_body(settings), list(material.ids))
+        if not same:
+            raise BadInput(
+                f"{workspace.folder} holds another model {name!r}", "give this one another --name"
+            )
+        return kept | {"again": True}
     folder = workspace.folder / "models" / name
     if folder.exists():  # a training that was killed
         shutil.rmtree(folder)
@@ -222,6 +226,7 @@ def train_in(
         "name": name,
         "folder": str(folder.relative_to(workspace.folder)),
         "choice": material.choice,
+        "ids": list(material.ids),
         "labels": len(material.pairs),
         "before": material.before,
         "waiting": material.waiting,

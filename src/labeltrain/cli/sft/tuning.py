@@ -93,6 +93,8 @@ def train(
         f"{body['name']}: {body['labels']} answers, {body['steps']} steps, "
         f"{body['seconds']:.0f} s, {body['flops'] / 1e12:.1f} TFLOP, loss {body['loss']:.3g}"
     )
+    if body.get("again"):
+        typer.echo("trained already, on the same answers")
     if body["before"]:
         typer.echo(f"{body['before']} of them the choice was built on (--alone: without them)")
     if body["waiting"]:
