@@ -173,3 +173,35 @@ def test_any_text_survives(some: list[str]) -> None:
     kept = [text for text in some if text.strip()]
     assert [p.messages[0]["content"] for p in found.prompts] == kept
     assert len({p.id for p in found.prompts}) == len(kept)
+
+
+def test_context_and_system_beside_a_question() -> None:
+    dolly = {"instruction": "Who?", "context": "It was Ada.", "response": "Ada"}
+    assert parsed(dolly)[:2] == (({"role": "user", "content": "Who?\n\nIt was Ada."},), "Ada")
+    asked = {"from": "human", "value": "Who?"}
+    for record in (
+        {"instruction": "Who?", "system": "Be brief."},
+        {"conversations": [asked], "system": "Be brief."},
+        {"prompt": "Who?", "system_prompt": "Be brief."},
+    ):
+        messages, _, _ = parsed(record)
+        assert messages == (
+            {"role": "system", "content": "Be brief."}, {"role": "user", "content": "Who?"},
+        )  # fmt: skip
+    own = {"messages": [{"role": "system", "content": "A"}, {"role": "user", "content": "B"}]}
+    assert parsed({**own, "system": "C"})[0][0]["content"] == "A"
+    assert "rejected" not in parsed({"prompt": "Who?", "chosen": "a", "rejected": "b"})[2]
+
+
+def test_half_a_surrogate_anywhere_is_refused_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    for key in ("id", "task", "note"):
+        rows = [{"prompt": "a"}, {"prompt": "b", key: "\ud83d"}]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        with pytest.raises(BadInput, match=r"line 2: .*surrogate"):
+            read_prompts(path)
+
+
+def test_an_id_field_that_no_prompt_has(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no prompt has 'key', which --id-field names"):
+        read_prompts([{"prompt": "a", "name": "x"}], id_field="key")

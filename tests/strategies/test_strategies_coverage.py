@@ -278,3 +278,13 @@ def test_it_says_when_the_graph_leaves_many_items_out() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         labeltrain.select("facility-location", embeddings=points, budget=10, neighbours=250)
+
+
+def test_k_center_of_directions_only() -> None:
+    points = np.random.default_rng(3).normal(size=(50, 4)) * np.linspace(1, 9, 50)[:, None]
+    unit = points / np.linalg.norm(points, axis=1, keepdims=True)
+    found = labeltrain.select("k-center", embeddings=points, budget=9, normalise=True)
+    plain = labeltrain.select("k-center", embeddings=unit, budget=9)
+    assert found.positions.tolist() == plain.positions.tolist()
+    raw = labeltrain.select("k-center", embeddings=points, budget=9)
+    assert raw.positions.tolist() != plain.positions.tolist()
