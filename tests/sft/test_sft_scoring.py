@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -298,26 +297,48 @@ def test_a_kill_at_any_moment_resumes_to_the_same_files(
     assert files(tmp_path / "killed") == files(tmp_path / "whole")
 
 
-def test_a_killed_process_resumes_to_the_same_files(tiny: Path, tmp_path: Path) -> None:
-    path = pool_file(tmp_path, 600)
-    score_file(str(path), tmp_path / "whole", **options(tiny, max_new_tokens=20))
-    code = (
-        "import sys; from labeltrain.sft.pipeline import score_file; from pathlib import Path; "
-        f"score_file({str(path)!r}, Path({str(tmp_path / 'killed')!r}), model={str(tiny)!r}, "
-        f"max_new_tokens=20, pooling={POOLINGS!r}, device='cpu', threads=1, batch_tokens=200)"
-    )
-    for attempt in range(3):
-        process = subprocess.Popen([sys.executable, "-c", code], env=dict(os.environ))
-        arrays = tmp_path / "killed" / "arrays"
-        wanted, patience = attempt + 1, time.monotonic() + 120
-        while process.poll() is None and time.monotonic() < patience:
-            if arrays.is_dir() and len(list(arrays.glob("*.npz"))) >= wanted:
-                break
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    score_file(str(path), tmp_path / "killed", **options(tiny, max_new_tokens=20))
-    assert files(tmp_path / "killed") == files(tmp_path / "whole")
+KILLER = """
+import os, random, signal, sys, time
+from pathlib import Path
+from labeltrain.sft.generation import TransformersScorer
+from labeltrain.sft.pipeline import score_file
+import torch, transformers
+
+pool, folder = sys.argv[1], Path(sys.argv[2])
+seconds, options = float(sys.argv[3]), eval(sys.argv[4])
+rng, kills, number = random.Random(0), 0, 0
+while kills < 20:
+    child = os.fork()
+    if child == 0:
+        score_file(pool, folder / str(number), **options)
+        os._exit(0)
+    time.sleep(rng.uniform(0.0, seconds))
+    done, _ = os.waitpid(child, os.WNOHANG)
+    if done:
+        number += 1
+    else:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        kills += 1
+print(number + 1)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks processes that it kills")
+def test_kills_at_twenty_moments_resume_to_the_same_files(tiny: Path, tmp_path: Path) -> None:
+    path = pool_file(tmp_path, 150)
+    given = options(tiny, max_new_tokens=8)
+    started = time.monotonic()
+    score_file(str(path), tmp_path / "whole", **given)
+    seconds = time.monotonic() - started
+    done = subprocess.run(
+        [sys.executable, "-c", KILLER, str(path), str(tmp_path / "k"), str(seconds), repr(given)],
+        capture_output=True, text=True, timeout=600, check=True,
+    )  # fmt: skip
+    for number in range(int(done.stdout)):
+        folder = tmp_path / "k" / str(number)
+        score_file(str(path), folder, **given)
+        assert files(folder) == files(tmp_path / "whole")
 
 
 def test_new_prompts_are_scored_and_old_ones_are_not(
