@@ -63,6 +63,8 @@ def test_which_answers_are_trained_on(workspace: PromptWorkspace) -> None:
     one = training_material(workspace, "random-4")
     assert (len(one.pairs), one.waiting, one.choice, one.before) == (13, 1, "random-4", 10)
     assert one.ids[10:] == tuple(told["ids"][:3])
+    take_answers(workspace, [Given(1, told["ids"][3], None)], "c")
+    assert training_material(workspace, "random-4").waiting == 0  # nobody can answer it
     alone = training_material(workspace, "random-4", alone=True)
     assert (alone.ids, alone.before) == (tuple(told["ids"][:3]), 0)
     assert len(training_material(workspace, "random-4", 2, alone=True).pairs) == 2

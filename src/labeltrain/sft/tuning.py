@@ -14,7 +14,7 @@ import numpy as np
 
 from labeltrain.errors import BadInput, unknown_name
 from labeltrain.sft import models
-from labeltrain.sft.answers import answers_of
+from labeltrain.sft.answers import answers_of, skipped_of
 from labeltrain.sft.choosing import choices, kept_choice
 from labeltrain.sft.evaluation import METRICS, Evaluation, TestItem, evaluate, read_test
 from labeltrain.sft.prompts import Message
@@ -62,7 +62,7 @@ class Material:
     ids : tuple of str
     pairs : tuple of (messages, answer)
     waiting : int
-        Prompts of the choice without an answer.
+        Prompts of the choice that nobody answered or skipped.
     choice : str or None
         Its name; None: all answers.
     before : int
@@ -143,10 +143,11 @@ def training_material(
         )
     answered = [p for p in [*before, *positions] if workspace.prompts[p].id in held]
     ids = tuple(workspace.prompts[p].id for p in answered)
+    done = {*held, *skipped_of(workspace)}
     return Material(
         ids,
         tuple((workspace.prompts[p].messages, held[workspace.prompts[p].id]) for p in answered),
-        len(positions) - mine,
+        sum(workspace.prompts[p].id not in done for p in positions),
         name,
         len(answered) - mine,
         scoring,
