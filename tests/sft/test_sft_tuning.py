@@ -22,12 +22,12 @@ from labeltrain.sft.selection import Question
 from labeltrain.sft.trained_results import trained_results
 from labeltrain.sft.training import TrainSettings
 from labeltrain.sft.tuning import (
+    answered_prompts,
     evaluate_in,
     loaded,
     prompt_room,
     refuse_overlap,
     train_in,
-    training_material,
     tuned_models,
 )
 from labeltrain.sft.workspace import PromptWorkspace
@@ -50,33 +50,33 @@ def workspace(tmp_path: Path) -> Any:
 
 def test_which_answers_are_trained_on(workspace: PromptWorkspace) -> None:
     with pytest.raises(BadInput, match="none of 0 prompts has an answer"):
-        training_material(workspace, None)
+        answered_prompts(workspace, None)
     take_answers(workspace, [Given(1, f"p{i}", COLOURS[i % 4]) for i in range(10)], "a")
-    all_ = training_material(workspace, None)
+    all_ = answered_prompts(workspace, None)
     assert (len(all_.pairs), all_.waiting, all_.choice, all_.before) == (10, 0, None, 0)
     told = choose_in(workspace, Question("random", "4"))
     with pytest.raises(BadInput, match="none of 4 prompts has an answer"):
-        training_material(workspace, None)
+        answered_prompts(workspace, None)
     given = [Given(1, item, "red") for item in told["ids"][:3]]
     take_answers(workspace, given, "b")
     # The choice complements the ten that were answered before.
-    one = training_material(workspace, "random-4")
+    one = answered_prompts(workspace, "random-4")
     assert (len(one.pairs), one.waiting, one.choice, one.before) == (13, 1, "random-4", 10)
     assert one.ids[10:] == tuple(told["ids"][:3])
     take_answers(workspace, [Given(1, told["ids"][3], None)], "c")
-    assert training_material(workspace, "random-4").waiting == 0  # nobody can answer it
-    alone = training_material(workspace, "random-4", alone=True)
+    assert answered_prompts(workspace, "random-4").waiting == 0  # nobody can answer it
+    alone = answered_prompts(workspace, "random-4", alone=True)
     assert (alone.ids, alone.before) == (tuple(told["ids"][:3]), 0)
-    assert len(training_material(workspace, "random-4", 2, alone=True).pairs) == 2
+    assert len(answered_prompts(workspace, "random-4", 2, alone=True).pairs) == 2
     with pytest.raises(BadInput, match="--top 9 of a choice of 4"):
-        training_material(workspace, "random-4", 9)
+        answered_prompts(workspace, "random-4", 9)
     choose_in(workspace, Question("random", "2"), name="second", after=["random-4"])
     assert kept_choice(workspace, "second").given.size == 14
     with pytest.raises(BadInput, match="--all for all answers"):
-        training_material(workspace, None)
-    assert len(training_material(workspace, None, everything=True).pairs) == 13
+        answered_prompts(workspace, None)
+    assert len(answered_prompts(workspace, None, everything=True).pairs) == 13
     with pytest.raises(BadInput, match="leave one of both out"):
-        training_material(workspace, "second", everything=True)
+        answered_prompts(workspace, "second", everything=True)
 
 
 def scored_as(workspace: PromptWorkspace, **settings: Any) -> None:

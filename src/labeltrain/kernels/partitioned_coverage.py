@@ -67,9 +67,8 @@ def partitioned_coverage(
 
     O(n^2 d / parts + n m d); the graph of the second step has about 2 m `neighbours` edges. What
     GreeDi promises needs `count` picks of every part; that is given up for few candidates. What is
-    lost against the whole graph depends on the width of the kernel: on 16,000 items in clusters
-    whose sizes follow a power law, 1,600 picks in 4 or 8 parts lost 0.2 to 0.4 % of the objective
-    at a width of 0.3, and 1.1 to 1.6 % at 0.05; ``make bench`` reports one case with 50,000 items.
+    lost against the whole graph depends on the data and the width of the kernel: ``make bench``
+    measures it for 50,000 clustered items in 4 parts.
 
     References
     ----------

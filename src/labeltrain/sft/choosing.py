@@ -122,10 +122,11 @@ def choose_in(
     known = [workspace.position[item] for item in answers_of(workspace)]
     known += [] if answered is None else _answered_elsewhere(workspace, answered)
     waiting = [int(p) for other in after for p in kept_choice(workspace, other).positions]
-    asked = _asked(question, scores, target)
+    asked = _asked(question, embeddings, whiten, scores, target)
     if (earlier := choices(workspace).get(name)) is not None:
         kept = kept_choice(workspace, name)
-        if not _same(earlier, question, asked, embeddings, whiten, kept, known, waiting):
+        given = sorted({*known, *waiting})
+        if earlier.get("asked") != asked or kept.given.tolist() != given:
             raise BadInput(
                 f"{workspace.folder} holds another choice {name!r}", "give this one another --name"
             )
@@ -168,45 +169,29 @@ def choose_in(
         _keep_for_later(workspace, question, choice, looked.name, states)
     _keep(workspace, name, question, choice, pool, looked, known, waiting, list(after), asked)
     told = _told(workspace, question, name, choice, len(known), len(waiting))
-    if embeddings is not None and looked is None:
+    if looked is not None:
+        told["lines"].append(f"embeddings: {looked.name}")
+    elif embeddings is not None:
         told["lines"].append(f"{question.method} reads no embeddings: {embeddings!r} is left out")
     return told if out is None else _written(workspace, name, out, told)
 
 
-def _same(
-    body: dict[str, Any],
+def _asked(
     question: Question,
-    asked: dict[str, Any],
     embeddings: str | None,
     whiten: int | None,
-    kept: KeptChoice,
-    known: Sequence[int],
-    waiting: Sequence[int],
-) -> bool:
-    """Tell whether a choice is the answer to a question that is asked again."""
-    looked = body["embeddings"]
-    wanted = embeddings if whiten is None else f"{embeddings} whitened {whiten}"
-    return (
-        (body["method"], body["budget"], body["seed"])
-        == (question.method, question.budget, question.seed)
-        and all(body["parameters"].get(k) == v for k, v in question.parameters.items())
-        and (embeddings is None or looked is None or looked == wanted)
-        and kept.given.tolist() == sorted({*known, *waiting})
-        and body.get("asked") == asked
-    )
-
-
-def _asked(question: Question, scores: str | None, target: Path | None) -> dict[str, Any]:
-    """Return what a choice depends on beside what the ledger says of it anyway."""
-    return {
+    scores: str | None,
+    target: Path | None,
+) -> dict[str, Any]:
+    """Return a question as the ledger keeps it: the same again has the same choice."""
+    asked = asdict(question) | {
+        "embeddings": embeddings,
+        "whiten": whiten,
         "scores": scores,
         "target": None if target is None else hashlib.sha256(target.read_bytes()).hexdigest(),
-        "largest": question.largest,
-        "near": question.near,
-        "repeats": question.repeats,
-        "reserve": question.reserve,
-        "prices": dict(question.prices),
     }
+    kept: dict[str, Any] = json.loads(json.dumps(asked))
+    return kept
 
 
 def _told_again(workspace: PromptWorkspace, kept: KeptChoice) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def tuned_models(workspace: PromptWorkspace) -> dict[str, Tuned]:
 
 
 @dataclass(frozen=True)
-class Material:
+class AnsweredPrompts:
     """What is trained on.
 
     Attributes
@@ -79,14 +79,14 @@ class Material:
     scoring: str | None
 
 
-def training_material(
+def answered_prompts(
     workspace: PromptWorkspace,
     choice: str | None,
     top: int | None = None,
     *,
     alone: bool = False,
     everything: bool = False,
-) -> Material:
+) -> AnsweredPrompts:
     """Return the answered prompts to train on.
 
     Those of a choice come after those that it was built on, since it was to complement them.
@@ -144,7 +144,7 @@ def training_material(
     answered = [p for p in [*before, *positions] if workspace.prompts[p].id in held]
     ids = tuple(workspace.prompts[p].id for p in answered)
     done = {*held, *skipped_of(workspace)}
-    return Material(
+    return AnsweredPrompts(
         ids,
         tuple((workspace.prompts[p].messages, held[workspace.prompts[p].id]) for p in answered),
         sum(workspace.prompts[p].id not in done for p in positions),
@@ -180,14 +180,14 @@ def train_in(
 ) -> dict[str, Any]:
     """Train on the answered prompts of a choice, and keep the model in the workspace.
 
-    See :func:`training_material`; prompts are as long as in scoring, unless the settings say.
+    See :func:`answered_prompts`; prompts are as long as in scoring, unless the settings say.
 
     Raises
     ------
     BadInput
         The name is taken, nothing is answered.
     """
-    material = training_material(workspace, choice, top, alone=alone, everything=everything)
+    material = answered_prompts(workspace, choice, top, alone=alone, everything=everything)
     name = name or "-".join(
         part
         for part in (
