@@ -606,13 +606,16 @@ def test_choices_are_kept_under_their_names(workspace: PromptWorkspace, tmp_path
         with pytest.raises(BadInput, match="holds another choice 'random-balanced-10percent'"):
             choose_in(workspace, other)
     assert len(choices(workspace)) == 1
+    choose_in(workspace, Question("k-center", "4"), name="k", embeddings="lsa")
+    with pytest.raises(BadInput, match="holds another choice 'k'"):
+        choose_in(workspace, Question("k-center", "4"), name="k", embeddings="lsa", whiten=3)
     after = choose_in(workspace, Question("random", "30"), name="b", after=[told["name"]])
     assert not set(after["ids"]) & set(told["ids"])
     with pytest.raises(BadInput, match="holds several choices"):
         kept_choice(workspace)
     with pytest.raises(BadInput, match="unknown choice 'c'"):
         kept_choice(workspace, "c")
-    assert list(choices(workspace)) == [told["name"], "b"]
+    assert list(choices(workspace)) == [told["name"], "k", "b"]
     for name in ("a/b", " ", ".hidden"):
         with pytest.raises(BadInput, match="cannot be a file's"):
             choose_in(workspace, Question("random", "3"), name=name)

@@ -143,7 +143,6 @@ def prepared(
             "scoring": key,
             "score_seconds": scored.seconds,
             "score_flops": scored.flops,
-            "embed_seconds": {name: one.seconds for name, one in looked.items()},
             "gamma": gamma,
             "truncated": float(scored.truncated.mean()),
             "cut": float(scored.cut.mean()),

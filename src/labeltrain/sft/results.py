@@ -37,9 +37,12 @@ def read_results(folder: Path) -> Results:
         cells = cells_of(workspace)
         prepared = next((e.body for e in workspace.events("prepared")), {})
         stages = [s for s in spec.stages if len(s.budgets) > 1] or list(spec.stages)
+        embedding = sum(float(e.body["seconds"]) for e in workspace.events("embedded"))
         experiments, curves = [], []
         for stage in stages:
-            experiments.append(_experiment(spec, stage, len(workspace.prompts), prepared, cells))
+            experiments.append(
+                _experiment(spec, stage, len(workspace.prompts), prepared, cells, embedding)
+            )
             curves += _curves(workspace, spec, stage, cells)
         seconds = sum(
             c["train"]["seconds"] + c["evaluate_seconds"] + c["select_seconds"]
@@ -83,6 +86,7 @@ def _experiment(
     prompts: int,
     prepared: Mapping[str, Any],
     cells: Mapping[str, Mapping[str, Any]],
+    embedding: float,
 ) -> Experiment:
     facts = {}
     if UNTUNED in cells:
@@ -105,8 +109,7 @@ def _experiment(
         spec.pool.test * max(items, 1),
         redrawn=spec.subpool is not None,
         metric=main_score(spec),
-        seconds_encode=float(prepared.get("score_seconds", 0.0))
-        + float(sum(prepared.get("embed_seconds", {}).values())),
+        seconds_encode=float(prepared.get("score_seconds", 0.0)) + embedding,
         facts=facts,
     )
 
