@@ -59,8 +59,8 @@ def write_page(shown: Mapping[str, Any], folder: Path, title: str) -> Path:
             "What it cost",
             "Seconds of score and embed are those of the whole pool, once, however many choices "
             "are made from them, and estimated from 64 where a cache held most. Operations: 2 a "
-            "weight and token to score, 6 to train all weights, 4 with LoRA; of an encoder those of its matrix "
-            "products, counted on 64 prompts. Choosing is timed only.",
+            "weight and token to score, 6 to train all weights, 4 with LoRA; of an encoder those "
+            "of its matrix products, counted on 64 prompts. Choosing is timed only.",
         ),
     ):
         rows = [{k: v for k, v in row.items() if k != "tasks"} for row in shown[name]]
