@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import random
 from pathlib import Path
 from typing import Any
@@ -14,19 +15,13 @@ from typer.testing import CliRunner
 
 from labeltrain.cli.app import app
 from labeltrain.cli.run import is_sft
-from labeltrain.errors import BadInput
-from labeltrain.sft import study
+from labeltrain.errors import BadInput, LabelTrainError
+from labeltrain.sft import cells
+from labeltrain.sft.cells import UNTUNED, Cell, shuffled_within
 from labeltrain.sft.material import subpool
 from labeltrain.sft.overview import overview
 from labeltrain.sft.results import LIKELIHOOD, read_results
-from labeltrain.sft.study import (
-    UNTUNED,
-    Cell,
-    cells_of,
-    designs_of,
-    run_study,
-    shuffled_within,
-)
+from labeltrain.sft.study import cells_of, designs_of, run_study
 from labeltrain.sft.study_spec import SFTStudySpec, parsed_spec
 from labeltrain.sft.workspace import PromptWorkspace
 
@@ -129,7 +124,7 @@ def test_a_study_goes_on_where_it_was_killed(
     spec: SFTStudySpec, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: int
 ) -> None:
     left = {"calls": calls}
-    train = study.train
+    train = cells.train
 
     def deadly(*given: Any, **more: Any) -> Any:
         left["calls"] -= 1
@@ -138,7 +133,7 @@ def test_a_study_goes_on_where_it_was_killed(
         return train(*given, **more)
 
     with monkeypatch.context() as patch:
-        patch.setattr(study, "train", deadly)
+        patch.setattr(cells, "train", deadly)
         with pytest.raises(Dies):
             run_study(spec, tmp_path / "killed")
     partial = read_results(tmp_path / "killed")
@@ -151,17 +146,74 @@ def test_a_study_goes_on_where_it_was_killed(
         np.testing.assert_array_equal(killed[key][1], positions)
 
 
+def test_side_by_side_the_results_are_the_same(
+    data: Path, tiny: Path, finished: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "spec.yaml"
+    path.write_text(yaml.safe_dump(values(data, tiny)))
+    folder = tmp_path / "w"
+    found = CliRunner().invoke(
+        app, ["run", str(path), "--workspace", str(folder), "--workers", "2"]
+    )
+    assert found.exit_code == 0, found.output
+    whole, other = results(finished), results(folder)
+    assert whole.keys() == other.keys()
+    for key, (macro, positions) in whole.items():
+        assert other[key][0] == macro
+        np.testing.assert_array_equal(other[key][1], positions)
+
+
+def test_a_worker_that_is_killed(spec: SFTStudySpec, finished: Path, tmp_path: Path) -> None:
+    class Kills:
+        """Kills the workers once something is committed."""
+
+        def stage(self, name: str, total: float) -> None:
+            pass
+
+        def advance_to(self, done: float, total: float | None = None) -> None:
+            for child in multiprocessing.active_children() if done and total is None else ():
+                if "SpawnProcess" in child.name:
+                    child.kill()
+
+    with pytest.raises(LabelTrainError, match=r"killed[\s\S]*--workers 1"):
+        run_study(spec, tmp_path / "w", Kills(), workers=2)
+    assert not read_results(tmp_path / "w").complete
+    run_study(spec, tmp_path / "w")
+    assert results(tmp_path / "w").keys() == results(finished).keys()
+
+
+def test_the_script_that_reads_a_study(
+    spec: SFTStudySpec, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    from benchmarks.sft_designs import markdown, read
+
+    read_cells = read(finished)
+    kept = results(finished)
+    assert len(read_cells) == len(kept)
+    screened = [cell for cell in read_cells if cell.stages == ["screen"]]
+    assert {cell.design for cell in screened} == {"random", "min-margin", "k-center"}
+    for cell in screened:
+        (one,) = [d for d in spec.stages[0].designs if d.title == cell.design]
+        macro = kept[Cell(one, 8, 100).key][0]
+        assert cell.macro["nll"] == pytest.approx(macro["nll"], abs=1e-5)
+        assert sum(cell.tasks.values()) == cell.budget == 8
+    text = "\n".join(markdown(read_cells))
+    assert "| 8 answers | NLL | seed 100 |" in text
+    assert "| NLL with | 4 answers | 8 answers |" in text
+
+
 def test_answers_are_revealed_for_chosen_prompts_only(
     spec: SFTStudySpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Any] = []
-    choose = study.choose
+    choose = cells.choose
 
     def watched(question: Any, prompts: Any, **more: Any) -> Any:
         seen.append((prompts, more))
         return choose(question, prompts, **more)
 
-    monkeypatch.setattr(study, "choose", watched)
+    monkeypatch.setattr(cells, "choose", watched)
     run_study(spec.model_copy(update={"stages": spec.stages[:1]}), tmp_path / "w")
     told = json.dumps([[p.record for p in prompts] for prompts, _ in seen])
     assert '"answer"' not in told

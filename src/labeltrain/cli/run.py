@@ -99,7 +99,10 @@ def run(
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(help="Worker processes; one a processor if not given. Same results."),
+        typer.Option(
+            help="Worker processes; one a processor if not given, one for fine-tuning. "
+            "Same results."
+        ),
     ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
@@ -156,7 +159,7 @@ def run(
                 f"{spec} is a study of designs for fine-tuning, which takes no options of `run`",
                 "edit the spec",
             )
-        run_spec(spec, workspace or Path("runs") / spec.stem)
+        run_spec(spec, workspace or Path("runs") / spec.stem, workers)
         return
     if spec is not None:
         study = load_spec(spec, set_ or (), given)

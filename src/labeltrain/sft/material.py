@@ -16,6 +16,7 @@ from labeltrain.sft.evaluation import TestItem, read_test
 from labeltrain.sft.example import test_record
 from labeltrain.sft.generation import TransformersScorer
 from labeltrain.sft.pipeline import Shown
+from labeltrain.sft.prompts import Prompt
 from labeltrain.sft.reading import PromptFile, read_prompts
 from labeltrain.sft.repeats import Repeats, find_repeats
 from labeltrain.sft.scored_pool import ScoredPool, scored_pool
@@ -33,7 +34,8 @@ class Material:
 
     Attributes
     ----------
-    workspace : PromptWorkspace
+    prompts : tuple of Prompt
+        The pool; positions count in it.
     answers : dict of str to str
         By id; training sees those of chosen prompts only.
     items : list of TestItem
@@ -46,7 +48,7 @@ class Material:
     repeats : Repeats
     """
 
-    workspace: PromptWorkspace
+    prompts: tuple[Prompt, ...]
     answers: dict[str, str]
     items: list[TestItem]
     scored: ScoredPool
@@ -150,7 +152,7 @@ def prepared(
         }
         workspace.append("prepared", body)
     return Material(
-        workspace, answers, items, scored, looked, gamma, find_repeats(workspace.prompts)
+        workspace.prompts, answers, items, scored, looked, gamma, find_repeats(workspace.prompts)
     )
 
 

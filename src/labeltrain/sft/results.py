@@ -12,7 +12,8 @@ import yaml
 
 from labeltrain.errors import BadInput
 from labeltrain.metrics.curves import Curve, Experiment, Results
-from labeltrain.sft.study import UNTUNED, Cell, cells_of, designs_of, spec_of
+from labeltrain.sft.cells import UNTUNED, Cell
+from labeltrain.sft.study import cells_of, designs_of, spec_of
 from labeltrain.sft.study_spec import SFTStudySpec, StageSpec, parsed_spec
 from labeltrain.sft.workspace import PromptWorkspace
 

@@ -2,62 +2,38 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from labeltrain.errors import BadInput
-from labeltrain.rng import stream
-from labeltrain.sft import models
-from labeltrain.sft.designs import design, made, needs_embeddings, needs_scores
-from labeltrain.sft.evaluation import Evaluation, TestItem, evaluate
-from labeltrain.sft.material import (
-    Material,
-    prepared,
-    read_data,
-    repeats_part,
-    scored_part,
-    subpool,
-)
+from labeltrain.sft.cell_workers import trained_by
+from labeltrain.sft.cells import UNTUNED, Cell, Finished, trained_cell, untuned_cell
+from labeltrain.sft.material import Material, prepared, read_data
 from labeltrain.sft.pipeline import Shown, Silent
-from labeltrain.sft.scorer import POOLINGS
-from labeltrain.sft.selection import Question, choose
 from labeltrain.sft.study_spec import DesignSpec, SFTStudySpec, StageSpec
-from labeltrain.sft.template import ChatFormat
-from labeltrain.sft.training import train
 from labeltrain.sft.tuning import refuse_overlap
 from labeltrain.sft.workspace import PromptWorkspace
 
-UNTUNED = "untuned"
+TRAINED = 3.0  # times the work of an example that is evaluated
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One training: a design, a budget, a seed."""
-
-    design: DesignSpec
-    budget: int
-    seed: int
-
-    @property
-    def key(self) -> str:
-        """A name of all that its result depends on beside the study."""
-        design = self.design.model_dump(exclude={"label"})
-        if self.design.answers == "true":
-            del design["answers"]
-        text = json.dumps([design, self.budget, self.seed])
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def run_study(spec: SFTStudySpec, folder: Path, bar: Shown | None = None) -> int:
+def run_study(
+    spec: SFTStudySpec, folder: Path, bar: Shown | None = None, *, workers: int = 1
+) -> int:
     """Run what is left of a study; return how many models were trained.
+
+    Parameters
+    ----------
+    spec : SFTStudySpec
+    folder : Path
+    bar : Shown, optional
+    workers : int
+        Processes that train models side by side, each with its part of the cores. The results are
+        the same; each holds a model.
 
     Raises
     ------
@@ -94,16 +70,12 @@ def run_study(spec: SFTStudySpec, folder: Path, bar: Shown | None = None) -> int
         material = prepared(workspace, spec, answers, items, bar)
         trained = 0
         if not any(e.body["design"] == UNTUNED for e in workspace.events("cell")):
-            _untuned(material, spec)
+            _commit(workspace, untuned_cell(spec, material))
         for stage in spec.stages:
-            for cell in _left(workspace, spec, stage):
-                total = len(_cells(spec, stage, designs_of(workspace, spec, stage)))
-                bar.stage(
-                    f"{stage.name}: {cell.design.title}, {cell.budget} answers, seed {cell.seed} "
-                    f"({total} in all)",
-                    1.0,
-                )
-                _train_cell(material, spec, cell, bar)
+            cells = _left(workspace, spec, stage)
+            done = _side_by_side if workers > 1 and len(cells) > 1 else _one_by_one
+            for finished in done(spec, material, stage, cells, workers, bar):
+                _commit(workspace, finished)
                 trained += 1
     return trained
 
@@ -160,119 +132,52 @@ def _left(workspace: PromptWorkspace, spec: SFTStudySpec, stage: StageSpec) -> l
     return [cell for cell in cells if cell.key not in done]
 
 
-def picked_by(
-    spec: SFTStudySpec, material: Material, cell: Cell
-) -> tuple[np.ndarray, float, dict[str, Any]]:
-    """Return the positions that a cell chooses, the seconds it took, and what it was."""
-    rows = subpool(spec, len(material.workspace.prompts), cell.seed)
-    source = cell.design.embeddings or spec.embeddings
-    looked = material.looked[source]
-    question = Question(
-        cell.design.name,
-        str(cell.budget),
-        cell.design.parameters,
-        cell.seed,
-        gamma=material.gamma[source] if design(cell.design.name).width else None,
-        reserve=0.0,
-    )
-    started = time.perf_counter()
-    choice = choose(
-        question,
-        [material.workspace.prompts[i] for i in rows.tolist()],
-        scored=scored_part(material.scored, rows),
-        embeddings=replace(looked, array=looked.array[rows]),
-        repeats=repeats_part(material.repeats, rows),
-    )
-    seconds = time.perf_counter() - started
-    return rows[choice.positions], seconds, {"left_out": choice.left_out}
+def _one_by_one(
+    spec: SFTStudySpec,
+    material: Material,
+    stage: StageSpec,
+    cells: Sequence[Cell],
+    workers: int,
+    bar: Shown,
+) -> Iterator[Finished]:
+    for number, cell in enumerate(cells, start=1):
+        bar.stage(
+            f"{stage.name}, {number} of {len(cells)}: {cell.design.title}, {cell.budget} answers, "
+            f"seed {cell.seed}",
+            1.0,
+        )
+        yield trained_cell(spec, material, cell, bar.advance_to)
 
 
-def shuffled_within(tasks: Sequence[str], answers: Sequence[str], seed: int) -> list[str]:
-    """Return the answers, those of each task dealt out anew among its prompts.
-
-    What is learned from them is the form that answers have, not what they say.
-    """
-    found = list(answers)
-    rng = stream(seed, "shuffled answers")
-    for task in dict.fromkeys(tasks):
-        mine = [i for i, other in enumerate(tasks) if other == task]
-        for i, j in zip(mine, rng.permutation(len(mine)).tolist(), strict=True):
-            found[i] = answers[mine[j]]
-    return found
-
-
-def _train_cell(material: Material, spec: SFTStudySpec, cell: Cell, bar: Shown) -> None:
-    workspace = material.workspace
-    positions, select_seconds, facts = picked_by(spec, material, cell)
-    prompts = [workspace.prompts[p] for p in positions.tolist()]
-    answers = [material.answers[prompt.id] for prompt in prompts]
-    if cell.design.answers == "shuffled":
-        answers = shuffled_within([prompt.task for prompt in prompts], answers, cell.seed)
-    pairs = [(p.messages, answer) for p, answer in zip(prompts, answers, strict=True)]
-    done = train(spec.training(cell.seed), pairs, threads=spec.threads, progress=bar.advance_to)
-    found = _evaluated(spec, done.held, material.items)
-    tasks = Counter(prompt.task for prompt in prompts)
-    strategy = made(cell.design.name, cell.design.parameters, None)
-    source = cell.design.embeddings or spec.embeddings
-    reads_embeddings = needs_embeddings(strategy)
-    reads_scores = needs_scores(strategy) or (reads_embeddings and source in POOLINGS)
-    body = {
-        "key": cell.key,
-        "design": cell.design.title,
-        "method": cell.design.name,
-        "embeddings": source if reads_embeddings else "",
-        "scored": reads_scores,
-        "budget": cell.budget,
-        "seed": cell.seed,
-        "tasks": dict(sorted(tasks.items())),
-        "prompt_tokens": float(material.scored.prompt_tokens[positions].mean()),
-        "truncated": float(material.scored.truncated[positions].mean()),
-        "train": done.facts(),
-        "select_seconds": select_seconds,
-        **facts,
-    }
-    _commit(workspace, body, found, {"positions": positions})
+def _side_by_side(
+    spec: SFTStudySpec,
+    material: Material,
+    stage: StageSpec,
+    cells: Sequence[Cell],
+    workers: int,
+    bar: Shown,
+) -> Iterator[Finished]:
+    epochs, items = spec.training(0).epochs, len(material.items)
+    sizes = {cell.key: TRAINED * epochs * cell.budget + items for cell in cells}
+    bar.stage(f"{stage.name}: {len(cells)} trainings", sum(sizes.values()))
+    done = 0.0
+    bar.advance_to(done)
+    for finished in trained_by(spec, material, cells, workers):
+        yield finished
+        done += sizes[finished.body["key"]]
+        bar.advance_to(done)
 
 
-def _untuned(material: Material, spec: SFTStudySpec) -> None:
-    held = models.load(spec.model, dtype=spec.training(0).dtype, threads=spec.threads)
-    found = _evaluated(spec, held, material.items)
-    body = {"key": UNTUNED, "design": UNTUNED, "method": UNTUNED, "budget": 0, "seed": -1}
-    _commit(material.workspace, body, found, {})
-
-
-def _evaluated(
-    spec: SFTStudySpec, held: models.LanguageModel, items: Sequence[TestItem]
-) -> Evaluation:
-    chat = ChatFormat(
-        held.tokenizer,
-        spec.train.get("chat_template"),
-        max_prompt_tokens=spec.score.max_prompt_tokens,
-    )
-    return evaluate(
-        held,
-        chat,
-        items,
-        metrics=spec.evaluate.metrics,
-        max_new_tokens=spec.evaluate.max_new_tokens,
-        batch_tokens=spec.evaluate.batch_tokens,
-    )
-
-
-def _commit(
-    workspace: PromptWorkspace,
-    body: Mapping[str, Any],
-    found: Evaluation,
-    arrays: Mapping[str, np.ndarray],
-) -> None:
+def _commit(workspace: PromptWorkspace, finished: Finished) -> None:
+    found = finished.evaluation
     kept = {name: v for name, v in found.values.items() if np.isfinite(v).any()}
     name = workspace.store.save_arrays(
-        {**kept, **arrays}, {"ids": list(found.ids), "tasks": list(found.tasks)}
+        {**kept, **finished.arrays}, {"ids": list(found.ids), "tasks": list(found.tasks)}
     )
     workspace.append(
         "cell",
         {
-            **body,
+            **finished.body,
             "arrays": name,
             "macro": {metric: found.macro(metric) for metric in kept},
             "by_task": {

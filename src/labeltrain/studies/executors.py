@@ -11,9 +11,7 @@ import contextlib
 import importlib
 import os
 import signal
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from labeltrain.errors import LabelTrainError
+from labeltrain.kernels.processes import die_with, environment
 from labeltrain.kernels.threads import limited_threads
 from labeltrain.learners import registry as learners
 from labeltrain.loop.journal import StoreJournal
@@ -89,7 +88,7 @@ def _start_worker(
     import importlib
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
-    _die_with(parent)
+    die_with(parent)
     for module in modules:  # where strategies and learners of the user's own register themselves
         importlib.import_module(module)
     _worker["workspace"] = Workspace.join(Path(folder), epoch)
@@ -110,21 +109,6 @@ def _mapped(path: str) -> np.ndarray:
 
 def _work(task: Task) -> None:
     work(task, _worker["materials"], _worker["workspace"], _worker["threads"])
-
-
-def _die_with(parent: int) -> None:
-    """End this process when its parent is gone, so that no orphan writes into the workspace."""
-    with contextlib.suppress(OSError, AttributeError):
-        import ctypes
-
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG; Linux
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def run_processes(
@@ -160,7 +144,7 @@ def run_processes(
                 np.save(path, arrays[name], allow_pickle=False)
             light = replace(material, features=np.empty((0, 0), np.float32), views={})
             shared[number] = (light, paths)
-        with _environment(threads):
+        with environment(threads):
             # One pool a worker, so that a task can be given to the worker that did the like.
             pools = [
                 ProcessPoolExecutor(
@@ -262,21 +246,3 @@ def _own(tasks: Sequence[Task], materials: Sequence[Material]) -> list[str]:
         if spec.final is not None:
             homes.add(learners.get(spec.final.learner).__module__)
     return sorted(h for h in homes if not h.startswith("labeltrain.") and h != "__main__")
-
-
-@contextlib.contextmanager
-def _environment(threads: int) -> Iterator[None]:
-    """Set the thread count of libraries that read it when they load, in workers only."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_WAIT_POLICY")
-    before = {name: os.environ.get(name) for name in names}
-    for name in names[:3]:
-        os.environ[name] = str(threads)
-    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -10,6 +10,11 @@ import typer
 from labeltrain.cli.options import Json
 from labeltrain.cli.sft.options import Workspace
 
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, help="Models trained side by side; 1 if not given. Same results."),
+]
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands to an app."""
@@ -60,12 +65,13 @@ def report(
 def study(
     spec: Annotated[Path, typer.Argument(help="A YAML spec with kind: sft; see docs/sft.md.")],
     workspace: Workspace,
+    workers: Workers = None,
 ) -> None:
     """Compare designs: score once, then choose, train and evaluate, seed by seed; it resumes."""
-    run_spec(spec, workspace)
+    run_spec(spec, workspace, workers)
 
 
-def run_spec(spec: Path, workspace: Path) -> None:
+def run_spec(spec: Path, workspace: Path, workers: int | None = None) -> None:
     """Run a study of designs from its spec, and print what it shows so far."""
     from labeltrain.cli.output import Bar
     from labeltrain.cli.report import print_summary
@@ -84,7 +90,7 @@ def run_spec(spec: Path, workspace: Path) -> None:
         raise BadInput(f"{spec} holds no mapping", "docs/sft.md lists the keys of a study")
     parsed = parsed_spec(values)
     with Bar() as bar:
-        trained = run_study(parsed, workspace, bar)
+        trained = run_study(parsed, workspace, bar, workers=1 if workers is None else workers)
     if not trained:
         typer.echo(f"{workspace} is finished already; nothing was run.")
     print_summary(read_results(workspace))

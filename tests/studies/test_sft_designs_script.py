@@ -1,0 +1,118 @@
+"""The script that reads the study of designs for fine-tuning."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = [sys.executable, ROOT / "benchmarks" / "sft_designs.py"]
+KEPT = ROOT / "studies" / "results" / "sft" / "cells.jsonl"
+GAIN = {"random": 0.0, "gist": 0.12, "k-center": -0.05}
+
+
+@pytest.fixture(autouse=True)
+def _scripts_are_importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+
+
+def a_cell(stages: list[str], design: str, budget: int, seed: int, nll: float) -> Any:
+    from benchmarks.sft_designs import Cell
+
+    macro = {"nll": nll, "exact_match": 0.25, "choice_accuracy": 0.5}
+    return Cell(stages, design, budget, seed, macro, {"a": nll}, {"a": budget}, 1.0, {"train": 1.0})
+
+
+def made() -> list[Any]:
+    """Doubling takes 0.1 off the NLL of all; gist is 0.12 below random, k-center 0.05 above."""
+    found = [a_cell([], "untuned", 0, -1, 2.5)]
+    for seed in range(6):
+        for design, gain in GAIN.items():
+            for budget in (50, 100, 200):
+                wobble = 0.004 * (seed % 3 - 1) * (design != "random")
+                nll = 1.5 - 0.1 * math.log2(budget / 25) - gain + 0.02 * seed + wobble
+                found.append(a_cell(["confirm"], design, budget, seed, nll))
+    for seed, design in ((7, "random"), (8, "random"), (7, "gist"), (8, "gist"), (7, "fisher-sft")):
+        found.append(a_cell(["screen"], design, 100, seed, 1.0 + 0.1 * len(design) + 0.01 * seed))
+    return found
+
+
+def test_designs_against_random_with_more_answers() -> None:
+    from benchmarks.sft_designs import ahead, curves
+
+    cells = [cell for cell in made() if "confirm" in cell.stages]
+    page = {row.split(" | ")[0]: row for row in ahead(cells)[3:]}
+    half = 2.5706 * 0.004 * math.sqrt(4 / 5) / math.sqrt(6)  # t of 5 degrees of freedom
+    told = f"{-0.02:+.3f} ({-0.02 - half:+.3f} to {-0.02 + half:+.3f})"
+    assert page["| gist"] == f"| gist | {told} | {told} |"
+    assert page["| k-center"].startswith("| k-center | +0.150 (")
+    assert page["| random"].startswith("| random | +0.100 (+0.100 to +0.100) | +0.100")
+    rows = curves(cells)
+    assert rows[1] == "| NLL with | 50 answers | 100 answers | 200 answers |"
+    assert [row.split(" | ")[0] for row in rows[3:]] == ["| random", "| gist", "| k-center"]
+    assert rows[3] == "| random | 1.450 | 1.350 | 1.250 |"
+    assert rows[4].startswith("| gist | 1.330, -0.120 (-0.")
+
+
+def test_pairs_are_of_the_same_seed() -> None:
+    from benchmarks.sft_designs import _paired
+
+    cells = [a_cell(["c"], d, 50, s, float(v)) for d, s, v in (
+        ("random", 3, 1), ("random", 1, 2), ("gist", 1, 5), ("gist", 2, 6), ("gist", 3, 7),
+    )]  # fmt: skip
+    mine, other = _paired(cells, ("gist", 50), ("random", 50))
+    np.testing.assert_array_equal(mine, [5, 7])
+    np.testing.assert_array_equal(other, [2, 1])
+
+
+def test_label_saving_and_seeds_that_find_a_gain() -> None:
+    from benchmarks.sft_designs import power, saving, seeds_for
+
+    cells = [cell for cell in made() if "confirm" in cell.stages]
+    rows = {row.split(" | ")[0]: row for row in saving(cells)[3:]}
+    need = 50 + 50 * (0.08 / 0.1)  # 1.25 lies at 0.8 between 1.33 and 1.23
+    assert rows["| gist"].startswith(f"| gist | {need:.0f} | {1 - need / 200:.0%} (")
+    assert rows["| k-center"].startswith("| k-center | not reached | below 0%")
+    assert "| random" not in rows
+    spread = 0.004 * math.sqrt(4 / 5)
+    first = power(cells)[3]
+    assert first.startswith(f"| 50 | 0.100 | {spread:.3f} | 2 | ")
+    assert seeds_for(0.1, 0.1) == 8  # (1.96 + 0.84)^2 = 7.85
+    assert seeds_for(0.05, 0.1) == 32
+
+
+def test_the_screen_and_random() -> None:
+    from benchmarks.sft_designs import fall, gate, screen
+
+    cells = made()
+    rows = screen([cell for cell in cells if "screen" in cell.stages])
+    assert rows[1].startswith("| 100 answers | NLL | seed 7 | seed 8 | exact")
+    assert [row.split(" | ")[0] for row in rows[3:]] == ["| gist", "| random", "| fisher-sft"]
+    assert rows[-1].startswith("| fisher-sft | 2.070 | 2.070 |  | 25.0 | 50.0 |")
+    told = gate(cells)
+    assert told[3] == "| none | 2.500 | 1 | 1.1 |".replace("1.1", "25.0 | 50.0")
+    assert told[4].startswith("| 50 | 1.450 ± 0.015 | 6 |")
+    gap, errors = fall(cells, 50, 200)
+    error = 0.02 * np.std(range(6), ddof=1) / math.sqrt(6)
+    assert gap == pytest.approx(0.2)
+    assert errors == pytest.approx(0.2 / (math.sqrt(2) * error))
+
+
+def test_cells_that_are_kept_give_the_same_tables(tmp_path: Path) -> None:
+    kept, again = tmp_path / "cells.jsonl", tmp_path / "again.jsonl"
+    kept.write_text("".join(json.dumps(cell._asdict()) + "\n" for cell in made()))
+    picture = tmp_path / "p" / "curves.png"
+    done = subprocess.run(
+        [*SCRIPT, kept, "--cells", again, "--plot", picture],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert again.read_text() == kept.read_text()
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert done.stdout.count("|---|") >= 6
