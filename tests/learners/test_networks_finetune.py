@@ -64,7 +64,7 @@ def fitted(model: str, training: Training, mode: str = "full", **options: Any) -
 
 
 def network_of(model: Model) -> Any:
-    return model._network.classifier  # type: ignore[attr-defined]
+    return model.network.classifier  # type: ignore[attr-defined]
 
 
 def below_of(model: Model) -> dict[str, Any]:

@@ -69,6 +69,18 @@ def check_choice(owner: str, known: Collection[str], **values: Any) -> None:
             raise BadInput(f"{owner}: {option}={value!r}", f"use one of: {', '.join(known)}")
 
 
+def check_flag(owner: str, **values: Any) -> None:
+    """Raise unless every value is True or False.
+
+    Raises
+    ------
+    BadInput
+    """
+    for option, value in values.items():
+        if not isinstance(value, bool):
+            raise BadInput(f"{owner}: {option}={value!r}", "give true or false")
+
+
 def check_device(owner: str, device: Any) -> None:
     """Raise unless `device` is a name.
 

@@ -162,23 +162,16 @@ class MLP(Learner):
         except ImportError as error:
             raise missing_extra("torch", "torch", "the learner 'mlp'") from error
         device = choose_device(self.device, torch)
-        known = training.features if training.usable is None else training.features[training.usable]
-        mean = known.mean(axis=0)
-        deviation = known.std(axis=0)
-        deviation = np.where(deviation > 1e-8, deviation, 1.0).astype(np.float32)
+        mean, deviation = pool_moments(training)
         X = torch.from_numpy((training.features[training.labelled] - mean) / deviation).to(device)
         multilabel = training.kind == "multilabel"
         y = torch.from_numpy(training.labels.astype(np.float32 if multilabel else np.int64))
         y = y.to(device)
         with torch_threads(torch), torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(rng.integers(2**62)))
-            stack: list[torch.nn.Module] = []
-            width = X.shape[1]
-            for _ in range(self.layers):
-                stack += [torch.nn.Linear(width, self.width), torch.nn.ReLU()]
-                stack += [torch.nn.Dropout(self.dropout)]
-                width = self.width
-            network = torch.nn.Sequential(*stack, torch.nn.Linear(width, training.classes))
+            network = perceptron(
+                X.shape[1], self.width, self.layers, self.dropout, training.classes
+            )
             network = network.to(device).train()
             optimiser = torch.optim.AdamW(
                 network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay
@@ -191,16 +184,7 @@ class MLP(Learner):
                 loss(network(X[chosen]), y[chosen]).backward()
                 optimiser.step()
                 schedule.step()
-        linears = [m for m in network if isinstance(m, torch.nn.Linear)]
-        arrays: dict[str, np.ndarray] = {
-            "mean": mean.astype(np.float32),
-            "deviation": deviation,
-            "head_weights": linears[-1].weight.detach().cpu().numpy(),
-            "head_bias": linears[-1].bias.detach().cpu().numpy(),
-        }
-        for index, linear in enumerate(linears[:-1]):
-            arrays[f"weights{index}"] = linear.weight.detach().cpu().numpy()
-            arrays[f"bias{index}"] = linear.bias.detach().cpu().numpy()
+        arrays = {"mean": mean, "deviation": deviation, **perceptron_arrays(network)}
         model = MLPModel(arrays, {"kind": training.kind, "layers": self.layers})
         seen = np.arange(training.classes)
         if not multilabel:
@@ -238,6 +222,40 @@ class MLP(Learner):
             each[seen] = counts.sum() / (len(seen) * counts[seen])
             weights = _tensor(each, device)
         return lambda logits, y: functional.cross_entropy(logits + offset, y, weights)
+
+
+def pool_moments(training: Training) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and deviation of each feature over what may be used, float32 (d,)."""
+    known = training.features if training.usable is None else training.features[training.usable]
+    deviation = known.std(axis=0)
+    deviation = np.where(deviation > 1e-8, deviation, 1.0)
+    return known.mean(axis=0).astype(np.float32), deviation.astype(np.float32)
+
+
+def perceptron(inputs: int, width: int, layers: int, dropout: float, outputs: int) -> Any:
+    """Return a new network: hidden layers with ReLU and dropout, and a linear head."""
+    from torch import nn
+
+    stack: list[nn.Module] = []
+    for _ in range(layers):
+        stack += [nn.Linear(inputs, width), nn.ReLU(), nn.Dropout(dropout)]
+        inputs = width
+    return nn.Sequential(*stack, nn.Linear(inputs, outputs))
+
+
+def perceptron_arrays(network: Any) -> dict[str, np.ndarray]:
+    """Return the weights of a perceptron, as :class:`MLPModel` holds them."""
+    from torch import nn
+
+    *hidden, head = [layer for layer in network if isinstance(layer, nn.Linear)]
+    arrays = {}
+    for name, layer in [*enumerate(hidden), ("", head)]:
+        weights, bias = (f"weights{name}", f"bias{name}") if name != "" else (
+            "head_weights", "head_bias",
+        )  # fmt: skip
+        arrays[weights] = layer.weight.detach().cpu().numpy().copy()
+        arrays[bias] = layer.bias.detach().cpu().numpy().copy()
+    return arrays
 
 
 def _tensor(values: np.ndarray, device: str) -> Any:

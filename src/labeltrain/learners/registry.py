@@ -14,6 +14,10 @@ from labeltrain.errors import (
     unknown_name,
 )
 from labeltrain.learners.base import Learner, Model, PriorModel
+from labeltrain.learners.continual.baselines import BASELINES
+from labeltrain.learners.continual.learner import continual
+from labeltrain.learners.continual.model import ContinualModel
+from labeltrain.learners.continual.variants import VARIANTS
 from labeltrain.learners.linear import Linear, LinearModel
 from labeltrain.learners.mlp import MLP, MLPModel
 from labeltrain.learners.networks.finetune import FineTune
@@ -33,6 +37,8 @@ _OWN: tuple[type[Learner], ...] = (
     FineTune,
     SmallCNN,
     SmallTransformer,
+    *map(continual, VARIANTS.values()),
+    *BASELINES,
 )
 _LEARNERS: dict[str, type[Learner]] = {cls.name: cls for cls in _OWN}
 _MODELS: dict[str, type[Model]] = {
@@ -45,6 +51,7 @@ _MODELS: dict[str, type[Model]] = {
         PropagationModel,
         TfidfModel,
         NetworkModel,
+        ContinualModel,
     )
 }
 
@@ -135,17 +142,17 @@ def refuse_kind(name: str, kind: str) -> None:
         )
 
 
-def refuse_modality(name: str, modality: str) -> None:
-    """Raise when the learner of that name reads items, and not such ones.
+def refuse_modality(name: str, modality: str, parameters: Mapping[str, Any] | None = None) -> None:
+    """Raise when the learner of that name, with these parameters, reads items of another kind.
 
     Raises
     ------
     BadInput
     """
-    cls = get(name)
-    if cls.reads == "items" and modality not in cls.modalities:
+    learner = make(name, parameters)
+    if learner.reads == "items" and modality not in learner.modalities:
         raise BadInput(
-            f"the learner {name!r} reads {' or '.join(sorted(cls.modalities))}, not {modality}",
+            f"the learner {name!r} reads {' or '.join(sorted(learner.modalities))}, not {modality}",
             "use a learner that reads features, such as linear",
         )
 

@@ -84,7 +84,7 @@ def found(
             f"{dataset.name} has several labels an item",
             "projects take one class an item; studies (labeltrain run) take several",
         )
-    learners.refuse_modality(learner, dataset.modality)
+    learners.refuse_modality(learner, dataset.modality, learner_options)
     if strategy == "auto":
         strategy = default_for(len(dataset), trained_by)
     names = _classes(classes, dataset)

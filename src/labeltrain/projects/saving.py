@@ -96,7 +96,7 @@ def checked(
             "give a name and a mapping, such as 'finetune', {'steps': 200}",
         )
     learners.refuse_kind(name, "multiclass")
-    learners.refuse_modality(name, project.spec["modality"])
+    learners.refuse_modality(name, project.spec["modality"], options)
     learner = learners.make(name, options)
     project.inputs(learner.reads)
     return learner, {

@@ -218,9 +218,10 @@ def is_finished(
     return spec.final is None or not due(spec.final.at, scored["labels"], budgets, True)
 
 
-def _used(spec: ExperimentSpec) -> list[str]:
-    """Return the names of the learners of an experiment."""
-    return [spec.learner, *([] if spec.final is None else [spec.final.learner])]
+def _used(spec: ExperimentSpec) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return the learners of an experiment, with their options."""
+    own: list[tuple[str, Mapping[str, Any]]] = [(spec.learner, spec.learner_options)]
+    return own if spec.final is None else [*own, (spec.final.learner, spec.final.learner_options)]
 
 
 def run_name(spec: ExperimentSpec, strategy: StrategySpec, seed: int) -> str:
@@ -294,7 +295,7 @@ def _refuse_bad_final(spec: ExperimentSpec) -> None:
         )
     if final.refresh and spec.views.count:
         raise BadInput("final.refresh cannot renew encoded views", "leave out views, or refresh")
-    if final.refresh and learners.get(spec.learner).reads == "items":
+    if final.refresh and learners.make(spec.learner, spec.learner_options).reads == "items":
         raise BadInput(
             f"final.refresh renews features, and the learner {spec.learner!r} reads items",
             "use a learner that reads features, such as linear",
@@ -311,11 +312,11 @@ def refuse_bad_names(study: StudySpec) -> None:
     for spec in study.experiments:
         learner = learners.make(spec.learner, spec.learner_options)
         _refuse_seed_method(spec.seed_set.method)
-        if spec.views.count and not any(learners.get(used).uses_views for used in _used(spec)):
+        if spec.views.count and not any(learners.get(name).uses_views for name, _ in _used(spec)):
             using = [n for n in learners.names() if learners.get(n).uses_views]
             raise BadInput(
                 f"views.count={spec.views.count}, and "
-                f"{' and '.join(map(repr, _used(spec)))} use no views",
+                f"{' and '.join(repr(name) for name, _ in _used(spec))} use no views",
                 f"leave views out, or use one of: {', '.join(using)}",
             )
         _refuse_bad_final(spec)
@@ -375,9 +376,9 @@ def prepare(spec: ExperimentSpec, progress: Callable[[int, int], None] | None = 
             f"metric {spec.metric!r} is not defined on {dataset.kind} data",
             f"choose one of: {', '.join(suited)}",
         )
-    for learner_name in _used(spec):
+    for learner_name, options in _used(spec):
         learners.refuse_kind(learner_name, dataset.kind)
-        learners.refuse_modality(learner_name, dataset.modality)
+        learners.refuse_modality(learner_name, dataset.modality, options)
     if spec.views.count:
         refuse_no_views(dataset)
         if encoder.learns and spec.split == "redraw":
@@ -455,7 +456,7 @@ def prepare(spec: ExperimentSpec, progress: Callable[[int, int], None] | None = 
         dataset.modality,
         views,
         data.take(dataset.items, rows)
-        if any(learners.get(used).reads == "items" for used in _used(spec))
+        if any(learners.make(*used).reads == "items" for used in _used(spec))
         else None,
         learning if spec.split == "redraw" else None,
         targets_of(spec, dataset, encoder),

@@ -97,12 +97,12 @@ class NetworkLearner(Learner):
         begun = copy.deepcopy(rng)
         gpus = list(range(torch.cuda.device_count())) if device != "cpu" else []
         with torch_threads(torch), torch.random.fork_rng(devices=gpus):
-            shelf = self._shelf_of(training, torch, device)
+            shelf = self.shelf_of(training, torch, device)
             prepared = shelf.seconds(training.items)
             checkpoint = self._checkpoint(training, shelf, begun)
             torch.manual_seed(int(rng.integers(2**62)))
             states = shelf.states(training.items, 1 + options.copies * options.learns_unlabelled)
-            network, examples = self._begun(training, shelf, states, rng)
+            network, examples = self.begun(training, shelf, states, rng)
             changed = trained_names(network.trained)
             source, others = self._source(training, shelf, states, rng)
             counts = np.bincount(training.labels, minlength=training.classes)
@@ -121,7 +121,7 @@ class NetworkLearner(Learner):
                 rng,
                 class_weights=options.class_weights(counts[seen], device),
                 offset=torch.from_numpy(options.adjustment.in_loss(training, np.flatnonzero(seen))),
-                groups=self._groups(network),
+                groups=self.groups(network),
                 guess=self._guess(training, shelf, states),
                 checkpoint=checkpoint,
             )
@@ -139,7 +139,7 @@ class NetworkLearner(Learner):
 
     # -- before the training -------------------------------------------------------------------
 
-    def _shelf_of(self, training: Training, torch: Any, device: str) -> Shelf:
+    def shelf_of(self, training: Training, torch: Any, device: str) -> Shelf:
         """Return rows of this pool's items, and the frozen lower part: made once for all rounds."""
         content = content_of(training.items)
         if self._shelf is not None:
@@ -169,7 +169,7 @@ class NetworkLearner(Learner):
         self._shelf = (content, None if usable is None else usable.copy(), shelf)
         return shelf
 
-    def _begun(
+    def begun(
         self, training: Training, shelf: Shelf, states: Any, rng: np.random.Generator
     ) -> tuple[Any, int]:
         """Return the network with moments and head, as training begins, and the examples read."""
@@ -246,7 +246,8 @@ class NetworkLearner(Learner):
             mixed=options.mixed(torch, device),
         )
 
-    def _groups(self, network: Any) -> list[dict[str, Any]]:
+    def groups(self, network: Any) -> list[dict[str, Any]]:
+        """Return the parameters of the optimiser, with factors of the rate."""
         head = list(network.head.parameters())
         mine = {id(p) for p in head}
         body = [p for p in network.parameters() if p.requires_grad and id(p) not in mine]

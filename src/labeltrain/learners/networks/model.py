@@ -48,10 +48,10 @@ class NetworkModel(Model):
         self._arrays = dict(arrays)
         self._facts = dict(facts)
         if network is not None:
-            self._network = network
+            self.network = network
 
     @cached_property
-    def _network(self) -> Network:
+    def network(self) -> Network:
         """The network of a stored model, built when it first predicts."""
         import torch
 
@@ -73,7 +73,7 @@ class NetworkModel(Model):
         """Return the standardised vectors of items, float32 (k, d)."""
         import torch
 
-        network = self._network
+        network = self.network
         with torch_threads(torch):
             return network.shelf.vectors(features, network.classifier)
 

@@ -1,0 +1,1 @@
+"""Learners that go on from the model of the round before."""
