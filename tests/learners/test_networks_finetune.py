@@ -69,7 +69,7 @@ def network_of(model: Model) -> Any:
 
 def below_of(model: Model) -> dict[str, Any]:
     """Return the weights below the cut."""
-    held: dict[str, Any] = model._network.shelf.below.state_dict()  # type: ignore[attr-defined]
+    held: dict[str, Any] = model.network.shelf.below.state_dict()  # type: ignore[attr-defined]
     return held
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from labeltrain.errors import BadInput
 from labeltrain.kernels.threads import limited_threads
+from labeltrain.learners.base import PriorModel
 from labeltrain.loop import audit
 from labeltrain.loop.checks import checked, refuse_unmet_needs
 from labeltrain.loop.out_of_fold import frozen_out_of_fold
@@ -19,7 +20,7 @@ from labeltrain.loop.sources import model_sources
 from labeltrain.needs import OF_A_TRAINED_MODEL
 from labeltrain.projects.content import encoded_query
 from labeltrain.projects.state import AUDIT, OpenRound, ProjectState
-from labeltrain.projects.training import fit, training_set
+from labeltrain.projects.training import fit, kept_model, training_set
 from labeltrain.rng import stream
 from labeltrain.store import Event
 from labeltrain.strategies import registry as strategies
@@ -41,7 +42,7 @@ def choose(
     strategy: str,
     of: int | None = None,
     query: Sequence[str] = (),
-) -> tuple[Event | None, list[int]]:
+) -> tuple[Event | None, list[int], Model | None]:
     """Choose the next questions.
 
     Parameters
@@ -61,6 +62,8 @@ def choose(
         What to commit; None when nothing is left to ask.
     asked : list of int
         Positions to hand out, in the order to be answered.
+    model : Model or None
+        The model they were chosen by, where the project's learner goes on from it.
 
     Raises
     ------
@@ -92,11 +95,12 @@ def choose(
     again = len(state.training()[0]) if chosen.asks_again else 0
     wanted = min(count - len(picks), len(candidates) + again)
     used, now = chosen, _round(state, chosen, count, of)
+    model: Model | None = None
     if wanted > 0:
-        used, selected = _select(project, chosen, wanted, candidates, now, targets)
+        used, selected, model = _select(project, chosen, wanted, candidates, now, targets)
         picks += selected
     if not picks:
-        return None, []
+        return None, [], None
     # In random order: who answers cannot tell the audit's items from the others.
     group = (now.groups,) if now.groups else ()
     stream(seed, "order", now.number, *group).shuffle(picks)
@@ -107,7 +111,7 @@ def choose(
     }
     if used.sequential:
         body |= {"strategy": used.name, "budget": now.budget}
-    return Event("", "opened", body), [pick["position"] for pick in picks]
+    return Event("", "opened", body), [pick["position"] for pick in picks], model
 
 
 def _round(state: ProjectState, strategy: Strategy, count: int, of: int | None) -> OpenRound:
@@ -160,12 +164,27 @@ def audit_turns(state: ProjectState, share: float, count: int, candidates: int) 
 class _Late:
     """The model of a round, fitted when a strategy first looks: some never do."""
 
-    def __init__(self, project: Project, needs: frozenset[Need], at: ProjectState) -> None:
-        self._project, self._needs, self._at = project, needs, at
+    def __init__(
+        self, project: Project, needs: frozenset[Need], at: ProjectState, now: OpenRound
+    ) -> None:
+        self._project, self._needs, self._at, self._now = project, needs, at, now
+
+    @property
+    def to_keep(self) -> Model | None:
+        """The model, if it was fitted for a new round and the learner goes on from it."""
+        fitted: Model | None = vars(self).get("_model")
+        if fitted is None or self._now.groups or not self._project.learner().continues:
+            return None
+        return None if isinstance(fitted, PriorModel) else fitted
 
     @cached_property
     def _model(self) -> Model:
         own = self._project.learner()
+        kept = self._project.state.model
+        if self._now.groups and kept is not None and kept["round"] == self._now.number:
+            found = kept_model(self._project, self._project.state)
+            if found is not None:
+                return found
         if self._at is self._project.state and own.serving(self._needs) is own:
             return self._project.fitted()
         return fit(self._project, self._needs, self._at)
@@ -203,7 +222,7 @@ def _select(
     candidates: np.ndarray,
     now: OpenRound,
     targets: np.ndarray | None,
-) -> tuple[Strategy, list[dict[str, Any]]]:
+) -> tuple[Strategy, list[dict[str, Any]], Model | None]:
     state, seed, number = project.state, project.spec["seed"], now.number
     at = _at_opening(project, now)
     before, known = training_set(project, state=at), training_set(project)
@@ -212,7 +231,7 @@ def _select(
         chosen = strategies.make(COLD_START if targets is None else QUERIED)
     query: dict[str, Any] = {} if targets is None else {Need.TARGETS: targets}
     learner, inputs = project.learner().serving(chosen.needs), project.inputs()
-    late, memo = _Late(project, chosen.needs, at), Memo()
+    late, memo = _Late(project, chosen.needs, at, now), Memo()
     probabilities = cached(lambda: late.predict_proba(inputs))
     offered = model_sources(
         learner,
@@ -253,12 +272,13 @@ def _select(
     with limited_threads(project.threads) if chosen.needs else nullcontext():
         found = chosen.select(view, count, stream(seed, "select", number, *group))
     picks = checked(found, view, count, chosen.name)
-    return chosen, [
+    asked = [
         _pick(project, int(p), chosen.name, why, float(s) if np.isfinite(s) else None, note)
         for p, s, why, note in zip(
             picks.positions, picks.scores, picks.why, picks.notes, strict=True
         )
     ]
+    return chosen, asked, late.to_keep
 
 
 def _pick(

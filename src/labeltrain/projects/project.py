@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +23,9 @@ from labeltrain.projects.results import answers_in_force, predictions
 from labeltrain.projects.saving import final_model, own_model
 from labeltrain.projects.shared import OpenProject
 from labeltrain.store import Event, Workspace
+
+if TYPE_CHECKING:
+    from labeltrain.learners import Model
 
 
 class Project(OpenProject):
@@ -173,7 +177,7 @@ class Project(OpenProject):
             raise BadInput(
                 f"the query chooses this batch, and so does strategy={strategy}", "leave one out"
             )
-        event, asked = choose(
+        event, asked, model = choose(
             self,
             int(count),
             strategy or self.spec["strategy"],
@@ -181,8 +185,19 @@ class Project(OpenProject):
             texts,
         )
         if event is not None:
-            self._append(event)
+            self._open(event, model)
         return self._questions(asked)
+
+    def _open(self, event: Event, model: Model | None) -> None:
+        """Open a round, and keep its model where the learner goes on from it."""
+        before = self.state.model
+        if model is not None:
+            name = self._workspace.save_arrays(model.arrays(), model.facts())
+            kept = {"kind": model.name, "arrays": name}
+            event = replace(event, body={**event.body, "model": kept})
+        self._append(event)
+        if model is not None and before is not None and before["arrays"] != name:
+            self._workspace.drop_arrays(before["arrays"])
 
     def reissue(self) -> list[dict[str, Any]]:
         """Return the rows that were handed out and wait for an answer, in the order asked."""

@@ -151,6 +151,15 @@ class OpenProject:
             self._contents = load_contents(self._workspace, self.spec, self.items)
         return self._contents
 
+    def load_arrays(self, name: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Return arrays of the project and their facts, by name.
+
+        Raises
+        ------
+        StoreMissing, StoreDamaged
+        """
+        return self._workspace.load_arrays(name)
+
     def learner(self) -> Learner:
         """Return the project's learner, giving what the project's strategy needs."""
         if self._learner is None:

@@ -97,6 +97,9 @@ class ProjectState:
         Position to the number of rounds that were open when it was first answered.
     opened : OpenRound or None
         The last round, where it is that of a strategy that learns from each answer.
+    model : dict or None
+        Where the model of the last round lies that had one, for learners that go on from it:
+        ``kind``, ``arrays`` and ``round``.
     """
 
     classes: list[str] = field(default_factory=list)
@@ -114,6 +117,7 @@ class ProjectState:
     first_round: dict[int, int] = field(default_factory=dict)
     answers: int = 0
     opened: OpenRound | None = None
+    model: dict[str, Any] | None = None
 
     @classmethod
     def fold(cls, events: Iterable[Event]) -> ProjectState:
@@ -138,6 +142,8 @@ class ProjectState:
         elif event.kind == "opened":
             self.rounds = body["round"] + 1
             self.opened = OpenRound.after(self.opened, body, list(self.classes))
+            if body.get("model"):
+                self.model = {**body["model"], "round": body["round"]}
             for pick in body["picks"]:
                 self._ask(int(pick["position"]), {**pick, "round": body["round"]})
         elif event.kind == "answered":

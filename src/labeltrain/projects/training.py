@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from labeltrain.errors import StoreMissing
 from labeltrain.kernels.threads import limited_threads
 from labeltrain.learners import Learner, Model, Training
 from labeltrain.learners.base import drawn
+from labeltrain.learners.registry import rebuild
 from labeltrain.loop.out_of_fold import out_of_fold
 from labeltrain.metrics import fit_temperature
 from labeltrain.needs import Need
@@ -82,15 +85,36 @@ def fit(
     needs: frozenset[Need] = frozenset(),
     state: ProjectState | None = None,
 ) -> Model:
-    """Fit from scratch: the model is a function of the labels in force alone.
+    """Fit the labels in force: from scratch, or on from the model of the last round.
 
-    With `needs` it also gives what a strategy other than the project's own asks for; with `state`
-    it is the model of that earlier one.
+    The model is a function of the labels alone; of a learner that goes on, of those at each opening
+    of a round, too. With `needs` it also gives what a strategy other than the project's own asks
+    for; with `state` it is the model of that earlier one.
     """
+    learner = project.learner().serving(needs)
+    previous = None
+    if learner.continues:
+        previous = kept_model(project, project.state if state is None else state)
     training = training_set(project, state=state)
     rng = stream(project.spec["seed"], "fit", len(training.labelled))
     with limited_threads(project.threads):
-        return project.learner().serving(needs).fit(training, rng)
+        return learner.fit(training, rng, previous)
+
+
+def kept_model(project: OpenProject, state: ProjectState) -> Model | None:
+    """Return the model of the last round that had one; None, with a warning, if it is lost."""
+    if state.model is None:
+        return None
+    try:
+        arrays, facts = project.load_arrays(state.model["arrays"])
+    except StoreMissing as error:
+        warnings.warn(
+            f"{error.problem}: the model of round {state.model['round']}, which the learner goes "
+            "on from; it learns all labels from scratch instead",
+            stacklevel=2,
+        )
+        return None
+    return rebuild(state.model["kind"], arrays, facts)
 
 
 def temperature(
