@@ -180,6 +180,9 @@ class Learner(ABC):
     name : str
     continues : bool
         True when :meth:`fit` uses `previous`; the previous model is then persisted.
+    remembers : bool
+        True when what a model is depends on the one before, and is not only found sooner: projects
+        keep it then, too.
     gives : frozenset of Need
         What a strategy can get from its models.
     kinds : frozenset of str
@@ -198,6 +201,7 @@ class Learner(ABC):
     name: ClassVar[str] = ""
     summary: ClassVar[str] = ""
     continues: ClassVar[bool] = False
+    remembers: ClassVar[bool] = False
     gives: ClassVar[frozenset[Need]] = frozenset({Need.PROBABILITIES, Need.PREDICT, Need.HIDDEN})
     kinds: ClassVar[frozenset[str]] = frozenset({"multiclass", "multilabel"})
     uses_views: ClassVar[bool] = False

@@ -173,7 +173,7 @@ class _Late:
     def to_keep(self) -> Model | None:
         """The model, if it was fitted for a new round and the learner goes on from it."""
         fitted: Model | None = vars(self).get("_model")
-        if fitted is None or self._now.groups or not self._project.learner().continues:
+        if fitted is None or self._now.groups or not self._project.learner().remembers:
             return None
         return None if isinstance(fitted, PriorModel) else fitted
 

@@ -93,7 +93,7 @@ def fit(
     """
     learner = project.learner().serving(needs)
     previous = None
-    if learner.continues:
+    if learner.remembers:
         previous = kept_model(project, project.state if state is None else state)
     training = training_set(project, state=state)
     rng = stream(project.spec["seed"], "fit", len(training.labelled))

@@ -85,6 +85,7 @@ class WarmStart(Retrain):
     name: ClassVar[str] = "warm-start"
     summary: ClassVar[str] = "the network of the round before, passes over all labels"
     continues: ClassVar[bool] = True
+    remembers: ClassVar[bool] = True
 
     def _begun(
         self, fresh: Body, training: Training, before: ContinualModel, rng: np.random.Generator
@@ -109,6 +110,7 @@ class ShrinkPerturb(Retrain):
     name: ClassVar[str] = "shrink-perturb"
     summary: ClassVar[str] = "the network before, shrunk and perturbed, passes over all labels"
     continues: ClassVar[bool] = True
+    remembers: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -199,6 +199,7 @@ class ContinualLearner(Continuing):
 
     variant: ClassVar[type[Variant]]
     continues: ClassVar[bool] = True
+    remembers: ClassVar[bool] = True
 
     def __init__(
         self,
