@@ -14,6 +14,7 @@ class Need(StrEnum):
     COMMITTEE = "committee"
     PREDICT = "predict"
     HEAD = "head"
+    POSTERIOR = "posterior"
     OUT_OF_FOLD = "out_of_fold"
     PRIOR = "prior"
     GROUPS = "groups"
@@ -24,5 +25,12 @@ class Need(StrEnum):
 
 # What says nothing while fewer than two classes are labelled.
 OF_A_TRAINED_MODEL = frozenset(
-    {Need.PROBABILITIES, Need.COMMITTEE, Need.PREDICT, Need.HEAD, Need.OUT_OF_FOLD}
+    {
+        Need.PROBABILITIES,
+        Need.COMMITTEE,
+        Need.PREDICT,
+        Need.HEAD,
+        Need.POSTERIOR,
+        Need.OUT_OF_FOLD,
+    }
 )

@@ -63,7 +63,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "rds, mean": ("rds", {"aggregation": "mean"}),
 }
 
-MATRICES = {Need.EMBEDDINGS, Need.HIDDEN, Need.TARGETS}
+MATRICES = {Need.EMBEDDINGS, Need.HIDDEN, Need.TARGETS, Need.POSTERIOR}
 DISTRIBUTIONS = {Need.PROBABILITIES, Need.COMMITTEE, Need.OUT_OF_FOLD, Need.PRIOR}
 NUMBERS = MATRICES | DISTRIBUTIONS | {Need.SCORES}
 
@@ -119,6 +119,7 @@ def situation(
         Need.PROBABILITIES: np.clip(drawn(n), 0.0, 1.0),
         Need.COMMITTEE: np.clip(drawn(4, n), 0.0, 1.0),
         Need.OUT_OF_FOLD: np.clip(drawn(known), 0.0, 1.0),
+        Need.POSTERIOR: points * np.float32(0.3),
         Need.PRIOR: np.clip(drawn(n), 0.0, 1.0),
         Need.PREDICT: predict,
         Need.HEAD: (weights, bias),

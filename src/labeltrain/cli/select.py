@@ -63,6 +63,9 @@ def select(
     ] = None,
     hidden: Annotated[Path | None, _array(".npy (n, h): the last hidden layer.")] = None,
     out_of_fold: Annotated[Path | None, _array(".npy (m, C): of the labelled items.")] = None,
+    posterior: Annotated[
+        Path | None, _array(".npy (n, r): their inner products are posterior covariances.")
+    ] = None,
     prior: Annotated[Path | None, _array(".npy (n, C): zero-shot probabilities.")] = None,
     groups: Annotated[Path | None, _array(".txt or .npy: the group of each item.")] = None,
     costs: Annotated[Path | None, _array(".txt or .npy: the cost of each item.")] = None,
@@ -110,6 +113,7 @@ def select(
         ids=None if ids is None else _lines(ids),
         hidden=_npy(hidden),
         out_of_fold=_npy(out_of_fold),
+        posterior=_npy(posterior),
         prior=_npy(prior),
         targets=_npy(targets),
         groups=None if groups is None else _column(groups),

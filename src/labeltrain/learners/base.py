@@ -154,6 +154,12 @@ class Model(ABC):
         """Weights (C, h) and bias (C,) that act on :meth:`hidden`."""
         raise MissingNeed(f"the model {self.name!r} has no head", "choose another learner")
 
+    def posterior(self, features: np.ndarray) -> np.ndarray:
+        """Return vectors (k, r) whose inner products are posterior covariances of the scores."""
+        raise MissingNeed(
+            f"the model {self.name!r} has no posterior", "choose another learner, such as ridge"
+        )
+
     def committee(self, features: np.ndarray) -> np.ndarray:
         """Return probabilities of several models, float64 (S, k, C)."""
         raise MissingNeed(f"the model {self.name!r} is no committee", "choose another learner")
@@ -247,6 +253,10 @@ class PriorModel(Model):
         """Zero weights and the log of the prior."""
         classes = len(self.probabilities)
         return np.zeros((classes, self.dimension)), np.log(self.probabilities)
+
+    def posterior(self, features: np.ndarray) -> np.ndarray:
+        """Return the same for every item: nothing is known of any."""
+        return np.ones((len(features), 1))
 
     def committee(self, features: np.ndarray) -> np.ndarray:
         """Return the prior of two members, (2, k, C): without labels all agree."""

@@ -14,6 +14,9 @@ from labeltrain.errors import (
     unknown_name,
 )
 from labeltrain.learners.base import Learner, Model, PriorModel
+from labeltrain.learners.closed_form.laplace import Laplace
+from labeltrain.learners.closed_form.model import PosteriorModel
+from labeltrain.learners.closed_form.ridge import Ridge
 from labeltrain.learners.continual.baselines import BASELINES
 from labeltrain.learners.continual.learner import continual
 from labeltrain.learners.continual.model import ContinualModel
@@ -39,6 +42,8 @@ _OWN: tuple[type[Learner], ...] = (
     SmallTransformer,
     *map(continual, VARIANTS.values()),
     *BASELINES,
+    Ridge,
+    Laplace,
 )
 _LEARNERS: dict[str, type[Learner]] = {cls.name: cls for cls in _OWN}
 _MODELS: dict[str, type[Model]] = {
@@ -52,6 +57,7 @@ _MODELS: dict[str, type[Model]] = {
         TfidfModel,
         NetworkModel,
         ContinualModel,
+        PosteriorModel,
     )
 }
 

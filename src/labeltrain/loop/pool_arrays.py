@@ -20,6 +20,7 @@ ARRAYS = {
     Need.COMMITTEE: "committee: probabilities of several models, (S, n, C)",
     Need.PREDICT: "predict: a function from features (k, d) to probabilities (k, C)",
     Need.HEAD: "head: weights (C, h) and bias (C,) of the last layer",
+    Need.POSTERIOR: "posterior: vectors (n, r) whose inner products are posterior covariances",
     Need.OUT_OF_FOLD: "out_of_fold: probabilities (m, C) of the labelled items, each by a model "
     "that did not see its label (sklearn.model_selection.cross_val_predict)",
     Need.PRIOR: "prior: zero-shot probabilities, (n, C)",
@@ -135,7 +136,15 @@ def pool_size(sources: Mapping[str, Any], ids: list[Any] | None, masks: Mapping[
     """
     sizes = {
         name: len(sources[name])
-        for name in ("embeddings", "probabilities", "hidden", "prior", "groups", "costs")
+        for name in (
+            "embeddings",
+            "probabilities",
+            "hidden",
+            "posterior",
+            "prior",
+            "groups",
+            "costs",
+        )
         if name in sources
     }
     if "committee" in sources:

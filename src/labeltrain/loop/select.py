@@ -165,7 +165,8 @@ def select(
         Earlier picks, for strategies that remember: ``selection.history`` of the last call.
     **options
         More of what strategies read (``hidden``, ``predict``, ``head``, ``out_of_fold``,
-        ``prior``, ``costs``, ``targets``, ``scores``), and the parameters of the strategy.
+        ``posterior``, ``prior``, ``costs``, ``targets``, ``scores``), and the parameters of the
+        strategy.
 
     Returns
     -------

@@ -23,6 +23,7 @@ def model_sources(
         Need.PROBABILITIES: probabilities,
         Need.HIDDEN: lambda: model.hidden(features),
         Need.HEAD: lambda: model.head,
+        Need.POSTERIOR: lambda: model.posterior(features),
         Need.PREDICT: model.predict_proba,
         Need.OUT_OF_FOLD: out_of_fold,
         Need.COMMITTEE: lambda: model.committee(features),

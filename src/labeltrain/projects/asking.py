@@ -199,6 +199,9 @@ class _Late:
     def head(self) -> Any:
         return self._model.head
 
+    def posterior(self, inputs: Any) -> np.ndarray:
+        return self._model.posterior(inputs)
+
     def committee(self, inputs: Any) -> np.ndarray:
         return self._model.committee(inputs)
 

@@ -39,6 +39,7 @@ _SHIPPED: dict[str, tuple[str, str]] = {
     "max-herding": ("max_herding", "MaxHerding"),
     "most-likely-positive": ("most_likely_positive", "MostLikelyPositive"),
     "nearest": ("nearest", "Nearest"),
+    "posterior-variance": ("posterior_variance", "PosteriorVariance"),
     "power-bald": ("power_bald", "PowerBald"),
     "power-margin": ("power_margin", "PowerMargin"),
     "prob-cover": ("prob_cover", "ProbCover"),

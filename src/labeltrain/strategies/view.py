@@ -47,8 +47,9 @@ class PoolView:
     sources : mapping of str to array or zero-argument callable
         ``embeddings`` (n, d), ``hidden`` (n, h), ``probabilities`` (n, C), ``committee``
         (S, n, C), ``predict`` (a function: features -> probabilities), ``head`` (weights, bias),
-        ``out_of_fold`` (m, C), ``prior`` (n, C), ``groups`` (n,), ``costs`` (n,), ``targets``,
-        ``scores`` (mapping of named arrays (n, ...)). A callable is called on first use.
+        ``posterior`` (n, r), ``out_of_fold`` (m, C), ``prior`` (n, C), ``groups`` (n,), ``costs``
+        (n,), ``targets``, ``scores`` (mapping of named arrays (n, ...)). A callable is called on
+        first use.
     memo : Memo, optional
         Shared by the views of one round.
     """
@@ -215,6 +216,11 @@ class PoolView:
     def head(self) -> tuple[np.ndarray, np.ndarray]:
         """Weights (C, h) and bias (C,) of the last layer."""
         return self._get("head")
+
+    @property
+    def posterior(self) -> np.ndarray:
+        """Vectors (n, r) whose inner products are the posterior covariances of the scores."""
+        return self._get("posterior")
 
     @property
     def out_of_fold(self) -> np.ndarray:

@@ -86,6 +86,7 @@ def pool_view(
         Need.COMMITTEE: committee,
         Need.PREDICT: lambda x: _linear(x, weights, kind),
         Need.HEAD: (weights, np.zeros(classes)),
+        Need.POSTERIOR: points * np.linspace(0.5, 2.0, points.shape[1]),
         Need.OUT_OF_FOLD: probabilities[known],
         Need.PRIOR: np.full((n, classes), 1.0 / classes),
         Need.GROUPS: np.arange(n) % 4,

@@ -215,7 +215,7 @@ class StrategyContract:
         plan = Plan(batch=9, rounds=3, seed_size=8, parallel=4)
         trajectory = Trajectory(
             pool,
-            learners.make("linear"),
+            learners.make("ridge" if Need.POSTERIOR in self.made().needs else "linear"),
             self.made(),
             oracle,
             evaluator,

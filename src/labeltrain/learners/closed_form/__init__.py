@@ -1,0 +1,1 @@
+"""Learners on frozen features that take a label in by a formula, without a training loop."""
