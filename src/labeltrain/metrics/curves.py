@@ -31,6 +31,8 @@ class Curve:
         Labelled items of each class, as they were answered; None where it was not recorded.
     groups : ndarray of int64, shape (R,), or None
         How often answers had to be waited for: those of one group can be given at the same time.
+    examples : ndarray of int64, shape (R,), or None
+        That the training of each round processed, forward and back.
     complete : bool
         False when the trajectory stopped before its last round (a partial result).
     """
@@ -45,6 +47,7 @@ class Curve:
     complete: bool = True
     found: np.ndarray | None = None
     groups: np.ndarray | None = None
+    examples: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
