@@ -69,7 +69,7 @@ def test_a_learner_beside_retraining() -> None:
 def test_on_a_study(tmp_path: Path) -> None:
     options = {"first_epochs": 10, "network_options": {"width": 16, "learning_rate": 1e-2}}
     experiments = [
-        {"name": f"Digits, {learner}", "learner": learner, 
+        {"name": f"Digits, {learner}", "learner": learner,
          "learner_options": {**options, **({} if learner == "retrain" else {"replay": 8})},
          "strategies": ["margin"], "batch": 20, "rounds": 2, "dataset": "digits"}
         for learner in ("retrain", "cal-sds2", "warm-start-matched")
