@@ -19,7 +19,12 @@ QUICK: dict[str, dict[str, Any]] = {"linear": {}, "mlp": {"steps": 150, "width":
 QUICK |= {n: {"steps": 120, "width": 16} for n in ("fixmatch", "mean-teacher", "pseudo-label")}
 ADJUSTED = {"logit_adjustment": 1.0, "prior": "labels"}
 REMEDIES = [{"class_weight": "balanced"}, {"logit_adjustment": 1.0}]
-BALANCED = [n for n in registry.names() if n != "propagation"]  # it has `class_mass`
+NONE = ("continual", "closed_form")  # packages whose learners have neither
+BALANCED = [
+    name for name in registry.names()
+    if name != "propagation"  # it has `class_mass`
+    and not any(f".{package}." in registry.get(name).__module__ for package in NONE)
+]  # fmt: skip
 
 
 class TestAdjustedLinear(LearnerContract):
