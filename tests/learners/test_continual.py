@@ -282,16 +282,22 @@ def test_other_classes_or_features_begin_anew() -> None:
 
 
 def test_what_a_round_costs() -> None:
-    options = {**QUICK, "epochs": 5, "replay": 8}
+    options = {**QUICK, "epochs": 5, "replay": 8, "stop": "epochs"}
     for rounds in (2, 6):  # as much, however many labels there are
         assert after(make("cal-er", options), rounds)[-1].cost.examples == 5 * (20 + 2 * 8)
-    matched = after(make("warm-start-matched", options), 3)[-1]
+    same = {key: value for key, value in options.items() if key != "stop"}
+    matched = after(make("warm-start-matched", same), 3)[-1]
     assert matched.cost.examples == pytest.approx(5 * (20 + 2 * 8), abs=16)
     none = after(make("no-replay", {**QUICK, "epochs": 5}), 3)[-1]
     assert none.cost.examples == 5 * 20
     mir = after(make("cal-mir", {**options, "candidates": 12}), 3)[-1]
     assert mir.cost.examples == 5 * (20 + 2 * 8) + 5 * 20  # and the trial steps
     assert mir.facts()["looked_at"] == 5 * 2 * 2 * 12
+    soon = after(make("cal-er", {**same, "enough": 0.0}), 3)[-1]
+    assert soon.cost.examples == 20 + 2 * 8  # one pass is enough
+    hard = after(make("cal-er", {**same, "enough": 1.0, "first_epochs": 1, "network_options": {
+        "learning_rate": 1e-9, "batch": 16}}), 3)[-1]  # fmt: skip
+    assert hard.facts()["epochs"] == 5  # never
     warm = after(make("warm-start", {**QUICK, "enough": 0.0}), 4)[-1]
     assert warm.cost.examples == 80  # one pass over all
 

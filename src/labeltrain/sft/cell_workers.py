@@ -6,6 +6,7 @@ with a thread each do more.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Iterator, Sequence
@@ -77,4 +78,7 @@ def _start(spec: SFTStudySpec, material: Material, parent: int) -> None:
 
 
 def _work(cell: Cell) -> Finished:
-    return trained_cell(_worker["spec"], _worker["material"], cell)
+    try:
+        return trained_cell(_worker["spec"], _worker["material"], cell)
+    finally:
+        gc.collect()  # a trainer and its model hold each other, and are large

@@ -181,7 +181,7 @@ class WarmStartMatched(WarmStart):
     Parameters
     ----------
     epochs : int
-        As of that learner.
+        As of that learner, with ``stop="epochs"``; the passes that it took on average, otherwise.
     replay : int, optional
         As of that learner; twice the batch by default.
     network, network_options, first_epochs, enough, optimizer

@@ -30,7 +30,7 @@ from labeltrain.learners.continual.training import (
 from labeltrain.learners.continual.variant import Variant
 from labeltrain.needs import Need
 
-EPOCHS, PLATEAU = "epochs", "plateau"
+EPOCHS, ENOUGH, PLATEAU = "epochs", "enough", "plateau"
 PATIENCE = 2  # passes without progress
 
 
@@ -179,9 +179,11 @@ class ContinualLearner(Continuing):
     enough : float
     replay : int, optional
         Old items beside each batch of new ones; twice the batch by default, as published.
-    stop : {"epochs", "plateau"}
-        "plateau": the loss on a tenth of the old items, which this round does not replay, tells
-        when there is no progress any more; then the rate falls, and `epochs` is the most.
+    stop : {"enough", "epochs", "plateau"}
+        When a round ends, after `epochs` at the latest. "enough": as the first one, by what is
+        predicted right of the new items and of those replayed beside them. "plateau": the loss on
+        a tenth of the old items, which this round does not replay, tells when there is no progress
+        any more; then the rate falls.
     keep : int, optional
         Items that may be replayed at most, drawn at random; all by default. An item takes 2 bytes
         a class and 24 more.
@@ -210,7 +212,7 @@ class ContinualLearner(Continuing):
         first_epochs: int = 100,
         enough: float = 0.99,
         replay: int | None = None,
-        stop: str = EPOCHS,
+        stop: str = ENOUGH,
         keep: int | None = None,
         optimizer: str = ADAMW,
         released: bool = False,
@@ -218,7 +220,7 @@ class ContinualLearner(Continuing):
     ) -> None:
         self._set(network, network_options, optimizer, first_epochs, enough)
         check_whole(self.name, epochs=epochs)
-        check_choice(self.name, (EPOCHS, PLATEAU), stop=stop)
+        check_choice(self.name, (ENOUGH, EPOCHS, PLATEAU), stop=stop)
         for option, value in (("replay", replay), ("keep", keep)):
             if value is not None:
                 check_whole(self.name, **{option: value})
@@ -249,7 +251,13 @@ class ContinualLearner(Continuing):
             body = self.base.continued(training, before.inner, rng)
             patience = PATIENCE if self.stop == PLATEAU else None
             epochs = max(1, self.epochs - less)
-            plan = self._plan(new, epochs, patience=patience, captures=self.released)
+            plan = self._plan(
+                new,
+                epochs,
+                enough=self.enough if self.stop == ENOUGH else None,
+                patience=patience,
+                captures=self.released,
+            )
             targets[old] = memory.targets_of(training.labelled[old])
         replay = Replay(
             variant, old, self.replay, torch.from_numpy(targets).to(body.device), len(new),

@@ -39,7 +39,8 @@ class Plan:
         The rate falls along a cosine to 0 over all passes. That of SGD goes with the size of a
         step: it is ``learning_rate * (batch + replay) / batch``.
     enough : float, optional
-        Share of a pass that is predicted right, from which on there is no further one.
+        Share of a pass, with what is replayed in it, that is predicted right, from which on there
+        is no further one.
     examples : int, optional
         End after so many, instead of after `epochs`.
     patience : int, optional
@@ -186,21 +187,21 @@ def _pass_over(
     step = epoch = 0
     while step < total:
         order = plan.rows[rng.permutation(len(plan.rows))]
-        right = 0
+        right = seen = 0
         for start in range(0, len(order), plan.batch):
             if step >= total:
                 break
             own = order[start : start + plan.batch]
             for group in optimiser.param_groups:
                 group["lr"] = rate * slower * group["scale"] * watch.fall(step, total)
-            right += _step(
+            good, many = _step(
                 body, labels, own, old, count, optimiser, replay, report, rng, step, epoch,
                 CLIP[plan.optimizer], plan.captures,
             )  # fmt: skip
-            step += 1
+            right, seen, step = right + good, seen + many, step + 1
         epoch += 1
         report.epochs = epoch
-        if plan.enough is not None and right >= plan.enough * len(order):
+        if plan.enough is not None and right >= plan.enough * seen:
             break
         if watch.ends(body, labels, epoch, each, report):
             break
@@ -245,8 +246,8 @@ def _step(
     epoch: int,
     clip: float,
     captures: bool,
-) -> int:
-    """Take one step; return how many of the new items were predicted right."""
+) -> tuple[int, int]:
+    """Take one step; return how many of its items were predicted right, and how many it has."""
     import torch
 
     network, device = body.network, labels.device
@@ -257,6 +258,7 @@ def _step(
             new = network(body.views(own))
         new = new.float()
         loss = torch.nn.functional.cross_entropy(new, mine)
+        good, many = _right(new, mine), len(own)
     else:
         now = Now(
             network, optimiser, body.inputs, body.vectors, labels, own, old, count, step,
@@ -277,6 +279,8 @@ def _step(
             new, mine, known, labels[places], replay.targets[places],
             new_share(replay.new, replay.before), replay.released,
         )  # fmt: skip
+        good = _right(new, mine) + _right(known, labels[places])
+        many = len(own) + len(again)
         report.replayed += len(again)
         report.examples += len(again)
     report.examples += len(own)
@@ -290,7 +294,11 @@ def _step(
     if not (math.isfinite(float(norm)) and math.isfinite(float(loss.detach()))):
         raise _Diverged
     optimiser.step()
-    return int((new.detach().argmax(dim=1) == mine).sum())
+    return good, many
+
+
+def _right(logits: Any, labels: Any) -> int:
+    return int((logits.detach().argmax(dim=1) == labels).sum())
 
 
 class _Watch:
