@@ -116,3 +116,24 @@ def test_cells_that_are_kept_give_the_same_tables(tmp_path: Path) -> None:
     assert again.read_text() == kept.read_text()
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert done.stdout.count("|---|") >= 6
+
+
+def test_the_docs_have_the_tables_of_the_cells_that_are_kept() -> None:
+    from benchmarks.sft_designs import fall, markdown, read
+
+    cells = read(KEPT)
+    docs = (ROOT / "docs" / "sft.md").read_text(encoding="utf-8")
+    tables = "\n".join(markdown(cells)).strip().split("\n\n")
+    assert len(tables) >= 2
+    for table in tables:
+        assert table in docs
+    rise, errors = fall(cells, 25, 200)
+    assert f"falls by {rise:.2f}, {errors:.0f} standard errors" in docs
+    form, more = fall(cells, 200, 200, "random(answers shuffled)")
+    assert f"({form:.2f} above 200 true ones, {more:.0f} standard errors)" in docs
+    screened = {c.design: c for c in cells if c.stages == ["screen"] and c.seed == 1000}
+    for design, task, answers in (
+        ("max-entropy", "nq-open", 80), ("mean-margin", "privacy-policy", 79),
+        ("random", "asdiv", 5), ("max-entropy", "asdiv", 0), ("mean-margin", "asdiv", 0),
+    ):  # fmt: skip
+        assert screened[design].tasks[task] == answers
