@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("sources", type=Path, nargs="+", help="workspaces, or files of curves")
     parser.add_argument("--curves", type=Path, help="a line of JSON for each curve")
     parser.add_argument("--out", type=Path, help="a line of JSON for each row of the tables")
-    parser.add_argument("--plot", type=Path, help="accuracy against seconds, all learners")
+    parser.add_argument("--plot", type=Path, help="accuracy against seconds and examples")
     options = parser.parse_args()
     lines = [line for source in options.sources for line in read(source)]
     rows = rows_of(lines)
@@ -193,8 +193,18 @@ def _times(found: Sequence[float | None]) -> str:
     return shown if low is None else f"{shown} ({low:.1f} to {high:.1f})"
 
 
+SPENDING: dict[str, Callable[[Line], np.ndarray]] = {
+    "seconds of training, choosing and storing": lambda line: line.total,
+    "seconds of training alone": lambda line: np.cumsum(line.seconds["train"]),
+    "examples trained on": lambda line: np.cumsum(line.examples),
+}
+
+
 def draw(lines: Sequence[Line], path: Path) -> None:
-    """Draw accuracy against seconds so far, means over seeds; a panel for data set and strategy."""
+    """Draw accuracy against what was spent so far, means over seeds.
+
+    A row of panels for each data set and strategy, a column for each way to count.
+    """
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -202,34 +212,34 @@ def draw(lines: Sequence[Line], path: Path) -> None:
 
     panels = list(dict.fromkeys((line.data, line.strategy) for line in lines))
     learners = list(dict.fromkeys(line.learner for line in lines))
-    columns = min(3, len(panels))
-    height = -(-len(panels) // columns)
     figure, axes = plt.subplots(
-        height, columns, figsize=(5.0 * columns, 3.6 * height), squeeze=False
+        len(panels), len(SPENDING), figsize=(5.0 * len(SPENDING), 3.6 * len(panels)), squeeze=False
     )
-    for ax, (data, strategy) in zip(axes.flat, panels, strict=False):
+    for row, (data, strategy) in zip(axes, panels, strict=True):
+        here = [line for line in lines if (line.data, line.strategy) == (data, strategy)]
         for i, learner in enumerate(learners):
-            mine = [li for li in lines if (li.data, li.strategy, li.learner)
-                    == (data, strategy, learner)]  # fmt: skip
+            mine = [line for line in here if line.learner == learner]
             if not mine:
                 continue
-            seconds = np.mean([line.total for line in mine], axis=0)
             scores = 100 * np.mean([line.scores for line in mine], axis=0)
-            ax.plot(
-                seconds, scores, color=plt.get_cmap("tab20")(i % 20), marker=".", label=learner,
-                linestyle="-" if learner.startswith("cal-") else "--",
-                linewidth=2.2 if learner == REFERENCE else 1.3,
-            )  # fmt: skip
-        ax.set_xscale("log")
-        ax.set_title(f"{data}, {strategy}", fontsize=10)
-        ax.grid(alpha=0.3)
-    for ax in axes.flat[len(panels) :]:
-        ax.axis("off")
-    for row in axes:
+            for ax, spent in zip(row, SPENDING.values(), strict=True):
+                ax.plot(
+                    np.mean([spent(line) for line in mine], axis=0),
+                    scores,
+                    color=plt.get_cmap("tab20")(i % 20),
+                    marker=".",
+                    label=learner,
+                    linestyle="-" if learner.startswith("cal-") else "--",
+                    linewidth=2.2 if learner == REFERENCE else 1.3,
+                )
+        for ax in row:
+            ax.set_xscale("log")
+            ax.set_title(f"{data}, {strategy}", fontsize=10)
+            ax.grid(alpha=0.3)
         row[0].set_ylabel("accuracy, %")
-    for ax in axes[-1]:
-        ax.set_xlabel("seconds of training, choosing and storing")
-    axes.flat[0].legend(fontsize=7)
+    for ax, what in zip(axes[-1], SPENDING, strict=True):
+        ax.set_xlabel(what)
+    axes[0, 0].legend(fontsize=7)
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
