@@ -389,3 +389,15 @@ def test_an_empty_memory() -> None:
     assert not len(old)
     assert np.isnan(memory.targets_of(np.array([4]))).all()
     assert isinstance(make("cal-er").base, FeatureBase)  # type: ignore[attr-defined]
+
+
+def test_learners_are_listed_without_heavy_imports() -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, labeltrain.learners.registry as r; r.describe(); "
+        "print([m for m in ('torch', 'numba', 'scipy', 'sklearn') if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

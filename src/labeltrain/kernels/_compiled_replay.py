@@ -10,7 +10,8 @@ from numba import njit
 TIE = 1e-11  # gains that are nearer are equal: sums of the same numbers in another order
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+# With its types, so that it is compiled, or read from the cache, when the module is imported.
+@njit("Tuple((i8[::1], f8[::1]))(f8[:, ::1], f8[::1], f8, i8)", cache=True)  # type: ignore[untyped-decorator]
 def covering(
     similarity: np.ndarray, uncertainty: np.ndarray, weight: float, count: int
 ) -> tuple[np.ndarray, np.ndarray]:

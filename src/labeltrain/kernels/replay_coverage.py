@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from labeltrain.kernels import _compiled_replay
-
 
 def similarities(vectors: np.ndarray, sigma: float) -> np.ndarray:
     """Return exp(-d^2 / (2 sigma^2)) of all pairs, float64 (n, n).
@@ -65,6 +63,8 @@ def covering(
     gains : ndarray of float64, shape (count,)
         They do not increase.
     """
+    from labeltrain.kernels import _compiled_replay  # numba takes long to import
+
     picks, gains = _compiled_replay.covering(
         np.ascontiguousarray(similarity, dtype=np.float64),
         np.ascontiguousarray(uncertainty, dtype=np.float64),

@@ -316,6 +316,7 @@ def continual(variant: type[Variant]) -> type[ContinualLearner]:
         "name": variant.name,
         "summary": variant.summary,
         "variant": variant,
+        "imports": (*ContinualLearner.imports, *variant.imports),
         "__doc__": variant.__doc__,
         "__module__": variant.__module__,
         "__signature__": inspect.Signature([*common, *own]),

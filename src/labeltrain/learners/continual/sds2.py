@@ -44,6 +44,7 @@ class SDS2(SD):
 
     name: ClassVar[str] = "cal-sds2"
     summary: ClassVar[str] = "continual: distils, on old items that stand for many (submodular)"
+    imports: ClassVar[tuple[str, ...]] = ("labeltrain.kernels._compiled_replay",)
 
     def __init__(
         self,

@@ -79,12 +79,15 @@ class Variant(ABC):
     ----------
     distils : bool
         Reads the stored outputs of earlier models.
+    imports : tuple of str
+        Modules that take long to import, beside those of the networks.
     """
 
     name: ClassVar[str] = ""
     summary: ClassVar[str] = ""
     paper: ClassVar[str] = "Das et al. 2023"
     distils: ClassVar[bool] = False
+    imports: ClassVar[tuple[str, ...]] = ()
 
     def begin(self) -> None:  # noqa: B027
         """Forget what was kept of an earlier round."""
