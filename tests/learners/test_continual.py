@@ -328,6 +328,23 @@ def test_baselines_begin_where_they_say(monkeypatch: pytest.MonkeyPatch) -> None
     np.testing.assert_allclose(other, fresh.numpy(), atol=1e-5)
 
 
+def test_a_warm_start_makes_no_fresh_network_to_throw_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = []
+    real = FeatureBase.fresh
+
+    def counted(self: Any, *given: Any) -> Any:
+        made.append(1)
+        return real(self, *given)
+
+    monkeypatch.setattr(FeatureBase, "fresh", counted)
+    for name, networks in (("warm-start", 1), ("no-replay", 1), ("cal-er", 1), ("retrain", 3)):
+        made.clear()
+        after(make(name, QUICK), 3)
+        assert len(made) == networks
+
+
 def test_a_plateau_ends_a_round_and_is_not_replayed() -> None:
     options = {**QUICK, "epochs": 60, "stop": "plateau"}
     models = after(make("cal-er", options), 4, each=30)

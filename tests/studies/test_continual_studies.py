@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +96,15 @@ def test_a_posterior_for_strategies(tmp_path: Path) -> None:
     )  # fmt: skip
     for curve in results.curves:
         assert curve.scores["accuracy"][-1] > 0.7
+
+
+def test_the_memory_is_reported_with_each_round(tmp_path: Path) -> None:
+    from labeltrain.store import Workspace
+
+    a_study(tmp_path / "w", strategies=["margin"])
+    with contextlib.closing(Workspace.open(tmp_path / "w", "study", read_only=True)) as workspace:
+        facts = [event.body["facts"] for event in workspace.events(kind="scored")]
+    items = [one["memory_items"] for one in facts]
+    assert items == sorted(items)
+    assert items[-1] - items[0] == 4 * 20
+    assert all(one["memory_bytes"] == one["memory_items"] * (3 * 8 + 10 * 2) for one in facts)

@@ -45,7 +45,7 @@ def with_rows(inverse: np.ndarray, rows: np.ndarray, weights: np.ndarray) -> np.
 
     Notes
     -----
-    O(k d^2 + k^3): microseconds for one row of a few hundred numbers.
+    O(k d^2 + k^3).
     """
     if not len(rows):
         return inverse

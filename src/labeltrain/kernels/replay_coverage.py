@@ -5,6 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 
+def _squared_distances(vectors: np.ndarray) -> np.ndarray:
+    from scipy.spatial.distance import pdist, squareform
+
+    found: np.ndarray = squareform(pdist(np.asarray(vectors, dtype=np.float64), "sqeuclidean"))
+    return found
+
+
 def similarities(vectors: np.ndarray, sigma: float) -> np.ndarray:
     """Return exp(-d^2 / (2 sigma^2)) of all pairs, float64 (n, n).
 
@@ -13,12 +20,7 @@ def similarities(vectors: np.ndarray, sigma: float) -> np.ndarray:
     vectors : ndarray of float, shape (n, d)
     sigma : float
     """
-    rows = np.asarray(vectors, dtype=np.float64)
-    rows = rows - rows.mean(axis=0)
-    squares = (rows**2).sum(axis=1)
-    apart = squares[:, None] + squares[None] - 2.0 * (rows @ rows.T)
-    np.fill_diagonal(apart, 0.0)
-    found: np.ndarray = np.exp(np.maximum(apart, 0.0) / (-2.0 * sigma**2))
+    found: np.ndarray = np.exp(_squared_distances(vectors) / (-2.0 * sigma**2))
     return found
 
 
@@ -29,11 +31,7 @@ def median_distance(vectors: np.ndarray) -> float:
     ----------
     vectors : ndarray of float, shape (n, d)
     """
-    rows = np.asarray(vectors, dtype=np.float64)
-    rows = rows - rows.mean(axis=0)
-    squares = (rows**2).sum(axis=1)
-    apart = squares[:, None] + squares[None] - 2.0 * (rows @ rows.T)
-    upper = np.sqrt(np.maximum(apart[np.triu_indices(len(rows), 1)], 0.0))
+    upper = np.sqrt(_squared_distances(vectors)[np.triu_indices(len(vectors), 1)])
     middle = float(np.median(upper[upper > 0])) if (upper > 0).any() else 0.0
     return middle if middle > 0 else 1.0
 

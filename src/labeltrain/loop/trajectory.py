@@ -28,6 +28,12 @@ from labeltrain.strategies.base import Memo, Need, Picks, Round, Strategy
 from labeltrain.strategies.registry import make as make_strategy
 from labeltrain.strategies.view import PoolView
 
+# What of a model's facts goes into the event of a round.
+TOLD = (
+    "steps", "used", "rollbacks", "stopped", "epochs", "replayed", "looked_at", "memory_items",
+    "memory_bytes",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Pool:
@@ -522,9 +528,9 @@ def _spent(model: Model, seconds: float) -> float:
 
 
 def _told(model: Model) -> dict[str, Any]:
-    """Return what a model says of its training: steps, and whether it diverged."""
+    """Return what a model says of its training: steps, whether it diverged, what it remembers."""
     facts = model.facts()
-    return {key: facts[key] for key in ("steps", "used", "rollbacks", "stopped") if key in facts}
+    return {key: facts[key] for key in TOLD if key in facts}
 
 
 def _plain(answer: Any) -> Any:

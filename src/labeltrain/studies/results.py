@@ -230,7 +230,7 @@ def _curve(experiment: str, strategy: str, seed: int, events: list[Event], whole
         complete=whole,
         found=np.array([b["found"] for b in bodies], float) if "found" in bodies[0] else None,
         groups=np.array([b["groups"] for b in bodies]) if "groups" in bodies[0] else None,
-        examples=np.array([b.get("examples", 0) for b in bodies], dtype=np.int64),
+        examples=np.array([b["examples"] for b in bodies]) if "examples" in bodies[0] else None,
     )
 
 

@@ -42,7 +42,7 @@ class Ridge(ClosedForm):
     """
 
     name: ClassVar[str] = "ridge"
-    summary: ClassVar[str] = "recursive ridge regression on features: exact, microseconds a label"
+    summary: ClassVar[str] = "recursive ridge regression on features: exact rank-one updates"
 
     def __init__(self, penalty: float | str = "auto") -> None:
         if isinstance(penalty, str):

@@ -53,19 +53,17 @@ class Retrain(Continuing):
         new: np.ndarray,
         old: np.ndarray,
     ) -> tuple[ContinualModel, int]:
-        body = self.base.fresh(training, rng)
-        if before is not None:
-            body = self._begun(body, training, before, rng)
+        body = self._begun(training, before, rng)
         plan = self._rows(new, old, before)
         report = train(body, on_device(training, body), plan, rng)
         held = _without_targets(memory, training, new, old, rng)
         return self._model(body, training, held, report)
 
     def _begun(
-        self, fresh: Body, training: Training, before: ContinualModel, rng: np.random.Generator
+        self, training: Training, before: ContinualModel | None, rng: np.random.Generator
     ) -> Body:
-        """Return the network that a later round begins with."""
-        return fresh
+        """Return the network that a round begins with."""
+        return self.base.fresh(training, rng)
 
     def _rows(self, new: np.ndarray, old: np.ndarray, before: ContinualModel | None) -> Plan:
         """Return what is passed over."""
@@ -88,8 +86,10 @@ class WarmStart(Retrain):
     remembers: ClassVar[bool] = True
 
     def _begun(
-        self, fresh: Body, training: Training, before: ContinualModel, rng: np.random.Generator
+        self, training: Training, before: ContinualModel | None, rng: np.random.Generator
     ) -> Body:
+        if before is None:
+            return super()._begun(training, before, rng)
         return self.base.continued(training, before.inner, rng)
 
 
@@ -128,11 +128,15 @@ class ShrinkPerturb(Retrain):
         self.shrink, self.noise = float(shrink), float(noise)
 
     def _begun(
-        self, fresh: Body, training: Training, before: ContinualModel, rng: np.random.Generator
+        self, training: Training, before: ContinualModel | None, rng: np.random.Generator
     ) -> Body:
         import torch
 
+        fresh = super()._begun(training, before, rng)
+        if before is None:
+            return fresh
         body = self.base.continued(training, before.inner, rng)
+        body.read = fresh.read
         other = dict(fresh.network.named_parameters())
         with torch.no_grad():
             for name, parameter in body.network.named_parameters():

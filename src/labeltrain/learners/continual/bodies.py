@@ -125,9 +125,7 @@ class FeatureBase(Base):
     """Makes perceptrons on features."""
 
     reads: ClassVar[str] = "features"
-    gives: ClassVar[frozenset[Need]] = frozenset(
-        {Need.PROBABILITIES, Need.PREDICT, Need.HIDDEN, Need.HEAD, Need.OUT_OF_FOLD}
-    )
+    gives: ClassVar[frozenset[Need]] = MLP.gives
 
     def __init__(self, learner: MLP) -> None:
         self._of = learner

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from labeltrain.learners.continual.losses import replayed
 from labeltrain.learners.continual.variant import Variant
 
 
@@ -19,16 +18,3 @@ class ER(Variant):
 
     name: ClassVar[str] = "cal-er"
     summary: ClassVar[str] = "continual: learns the new items, replays old ones drawn uniformly"
-
-    def loss(
-        self,
-        new: Any,
-        new_labels: Any,
-        old: Any,
-        old_labels: Any,
-        targets: Any,
-        share: float,
-        released: bool,
-    ) -> Any:
-        """Return the mean cross-entropy of all."""
-        return replayed(new, new_labels, old, old_labels)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import time
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -28,6 +29,7 @@ from labeltrain.learners.continual.training import (
     train,
 )
 from labeltrain.learners.continual.variant import Variant
+from labeltrain.learners.mlp import MLP
 from labeltrain.needs import Need
 
 EPOCHS, ENOUGH, PLATEAU = "epochs", "enough", "plateau"
@@ -42,9 +44,7 @@ class Continuing(Learner):
 
     kinds: ClassVar[frozenset[str]] = frozenset({"multiclass"})
     imports: ClassVar[tuple[str, ...]] = ("torch", "torch._dynamo")  # the latter by optimisers
-    gives: frozenset[Need] = frozenset(  # type: ignore[misc]  # of the network
-        {Need.PROBABILITIES, Need.PREDICT, Need.HIDDEN, Need.HEAD, Need.OUT_OF_FOLD}
-    )
+    gives: frozenset[Need] = MLP.gives  # type: ignore[misc]  # then of the network
     model: ClassVar[type[Model]] = ContinualModel
 
     def _set(
@@ -114,6 +114,7 @@ class Continuing(Learner):
         model.cost = Cost(examples, time.perf_counter() - started)
         return model
 
+    @abstractmethod
     def _learned(
         self,
         training: Training,
@@ -124,22 +125,12 @@ class Continuing(Learner):
         old: np.ndarray,
     ) -> tuple[ContinualModel, int]:
         """Return the model and the examples it cost."""
-        raise NotImplementedError
 
     def _plan(self, rows: np.ndarray, epochs: int, **more: Any) -> Plan:
         base = self.base
         return Plan(
             rows, epochs, base.batch, base.learning_rate, base.weight_decay, self.optimizer, **more
         )
-
-    def _first(
-        self, training: Training, rng: np.random.Generator, labels: Any = None
-    ) -> tuple[Body, Report]:
-        """Learn all labels from a fresh network."""
-        body = self.base.fresh(training, rng)
-        rows = np.arange(len(training.labelled))
-        plan = self._plan(rows, self.first_epochs, enough=self.enough)
-        return body, train(body, on_device(training, body), plan, rng)
 
     def _model(
         self, body: Body, training: Training, memory: Memory, report: Report

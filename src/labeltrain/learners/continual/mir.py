@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from labeltrain.learners.checks import check_whole
-from labeltrain.learners.continual.losses import replayed
 from labeltrain.learners.continual.variant import Now, Variant
 
 
@@ -50,19 +49,6 @@ class MIR(Variant):
         weights = np.exp(rises - rises.max())
         weights = weights / weights.sum() + 1e-8
         return now.rng.choice(some, size=now.count, replace=False, p=weights / weights.sum())
-
-    def loss(
-        self,
-        new: Any,
-        new_labels: Any,
-        old: Any,
-        old_labels: Any,
-        targets: Any,
-        share: float,
-        released: bool,
-    ) -> Any:
-        """Return the mean cross-entropy of all."""
-        return replayed(new, new_labels, old, old_labels)
 
 
 def interference(now: Now, rows: np.ndarray) -> np.ndarray:
