@@ -48,6 +48,7 @@ def arrays(n: int, seed: int = 0, m: int = 0) -> dict[str, Any]:
         "prior": rng.dirichlet(np.ones(4), size=n),
         "groups": np.arange(n) % 3,
         "targets": rng.normal(size=(4, 5)),
+        "posterior": rng.normal(size=(n, 3)),
         "scores": token_scores(n, rng),
     }
 
