@@ -10,8 +10,9 @@ Reads a study, or the cells of one that were kept with `--cells`, and prints tab
   how many standard errors of the difference it falls;
 - of every stage with one budget and several designs: the designs, best first;
 - of every stage with several budgets: the designs at each, and their differences from random with
-  the same seeds; the design at N against random at the next budget; label saving at random's last
-  score; and how many seeds would show a gain as large as that of doubling random's labels.
+  the same seeds; the design at N against random at the next budget, those of other stages with the
+  same seeds among them; label saving at random's last score; how many seeds would show a gain as
+  large as that of doubling random's labels; and the NLL and the answers of each task at one budget.
 
 Intervals are 95 %: t intervals of paired differences; label saving as reports have it.
 """
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -124,7 +125,13 @@ def markdown(cells: Sequence[Cell]) -> list[str]:
         designs = {cell.design for cell in mine}
         budgets = {cell.budget for cell in mine}
         if len(budgets) > 1 and len(designs) > 1:
-            text += [*curves(mine), *ahead(mine), *saving(mine), *power(mine)]
+            seeds = {cell.seed for cell in mine}
+            more = [
+                cell for cell in cells
+                if cell.design == RANDOM and cell.seed in seeds and stage not in cell.stages
+            ]  # fmt: skip
+            text += [*curves(mine), *ahead([*mine, *more]), *saving(mine), *power(mine)]
+            text += by_task(mine)
         elif len(designs) > 2:
             text += screen(mine)
     return text
@@ -141,8 +148,7 @@ def gate(cells: Sequence[Cell]) -> list[str]:
             title = {UNTUNED: "none", RANDOM: f"{budget}"}.get(name, f"{budget}, dealt out anew")
             text.append(
                 f"| {title} | {scores.mean():.3f}{spread} | {len(scores)} | "
-                f"{100 * _scores(mine, 'exact_match').mean():.1f} | "
-                f"{100 * _scores(mine, 'choice_accuracy').mean():.1f} |"
+                f"{_percent(mine, 'exact_match')} | {_percent(mine, 'choice_accuracy')} |"
             )
     return text
 
@@ -179,8 +185,8 @@ def screen(cells: Sequence[Cell]) -> list[str]:
         each = (f"{mine[s].score('nll'):.3f}" if s in mine else "" for s in seeds)
         text.append(
             f"| {name} | {_mean(mine.values(), 'nll'):.3f} | {' | '.join(each)} | "
-            f"{100 * _mean(mine.values(), 'exact_match'):.1f} | "
-            f"{100 * _mean(mine.values(), 'choice_accuracy'):.1f} |"
+            f"{_percent(mine.values(), 'exact_match')} | "
+            f"{_percent(mine.values(), 'choice_accuracy')} |"
         )
     return text
 
@@ -282,6 +288,22 @@ def power(cells: Sequence[Cell]) -> list[str]:
     return text
 
 
+def by_task(cells: Sequence[Cell]) -> list[str]:
+    """Return the NLL of each task, and the answers that are spent on it, at the middle budget."""
+    budgets = sorted({cell.budget for cell in cells})
+    middle = [cell for cell in cells if cell.budget == budgets[len(budgets) // 2]]
+    tasks = sorted({task for cell in middle for task in cell.nll})
+    text = _head(f"NLL (answers) of {middle[0].budget}", *tasks)
+    for name in _ordered(cells):
+        mine = [cell for cell in middle if cell.design == name]
+        row = []
+        for task in tasks:
+            nll = np.mean([cell.nll[task] for cell in mine])
+            row.append(f"{nll:.2f} ({np.mean([cell.tasks.get(task, 0) for cell in mine]):.1f})")
+        text.append(f"| {name} | {' | '.join(row)} |")
+    return text
+
+
 def seeds_for(gap: float, spread: float) -> int:
     """Return how many paired seeds find a difference four times of five, at 5 %.
 
@@ -327,6 +349,12 @@ def _scores(cells: Sequence[Cell], metric: str) -> np.ndarray:
 
 def _mean(cells: Any, metric: str) -> float:
     return float(np.mean([cell.score(metric) for cell in cells]))
+
+
+def _percent(cells: Iterable[Cell], metric: str) -> str:
+    """Return the mean over cells in percent; nothing where a study did not measure it."""
+    values = [cell.macro[metric] for cell in cells if metric in cell.macro]
+    return f"{100 * np.mean(values):.1f}" if values else ""
 
 
 def _error(values: np.ndarray) -> float:

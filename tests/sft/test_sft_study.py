@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import random
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from typer.testing import CliRunner
 
 from labeltrain.cli.app import app
 from labeltrain.cli.run import is_sft
+from labeltrain.data import question_sets
+from labeltrain.data.question_sets import Question
 from labeltrain.errors import BadInput, LabelTrainError
 from labeltrain.sft import cells
 from labeltrain.sft.cells import UNTUNED, Cell, shuffled_within
-from labeltrain.sft.material import subpool
+from labeltrain.sft.material import read_data, subpool
 from labeltrain.sft.overview import overview
 from labeltrain.sft.results import LIKELIHOOD, read_results
 from labeltrain.sft.study import cells_of, designs_of, run_study
@@ -255,6 +258,11 @@ def test_the_report(data: Path, finished: Path, tmp_path: Path, tiny: Path) -> N
         ({"stages": []}, "at least one"),
         ({"pool": {}}, "give tasks, or a file"),
         ({"pool": {"tasks": ["trivia"]}}, "no question set 'trivia'"),
+        ({"pool": {"tasks": {"trivia": 3}}}, "no question set 'trivia'"),
+        ({"pool": {"tasks": {"siqa": 0}}}, "siqa: 0 prompts; give 1 or more"),
+        ({"pool": {"tasks": {"siqa": "all"}}}, "siqa: 'all' prompts"),
+        ({"pool": {"tasks": 3}}, "pool.tasks: 3: a list of question sets, or how many"),
+        ({"pool": {"tasks": {"siqa": 2}, "prompts": 2}}, "how many in all"),
         ({"pool": {"file": "x"}}, "needs a test_file"),
         ({"train": {"lr": 1}}, r"unknown key of train: 'lr'"),
         ({"evaluate": {"main": "rouge_l"}}, "no metric of it"),
@@ -326,6 +334,30 @@ def test_the_study_of_the_repository_is_sound() -> None:
     fresh = set(stages["confirm"].seeds)
     assert len(fresh) >= 5
     assert not fresh & {seed for name in stages if name != "confirm" for seed in stages[name].seeds}
+
+
+def test_the_study_of_a_skewed_pool_is_sound() -> None:
+    spec = parsed_spec(yaml.safe_load((ROOT / "studies" / "sft-skewed.yaml").read_text()))
+    main = parsed_spec(yaml.safe_load((ROOT / "studies" / "sft.yaml").read_text()))
+    assert set(spec.pool.tasks) == set(main.pool.tasks)
+    assert spec.training(3) == main.training(3)
+    first, further = spec.stages
+    assert first.seeds == further.seeds
+    others = {seed for stage in main.stages for seed in stage.seeds}
+    assert not set(first.seeds) & others
+
+
+def test_a_pool_has_as_many_prompts_of_each_task_as_are_said(
+    data: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def two_sets(task: str) -> list[Question]:
+        return [Question(f"{task}-{i}", task, f"{task} {i}?", "a", ("a",)) for i in range(20)]
+
+    monkeypatch.setattr(question_sets, "questions", two_sets)
+    pool = {"tasks": {"siqa": 3, "boolq": 7}, "test": 2}
+    file, items = read_data(parsed_spec({**values(data, tiny), "pool": pool}))
+    assert Counter(prompt.task for prompt in file.prompts) == {"siqa": 3, "boolq": 7}
+    assert Counter(item.task for item in items) == {"siqa": 2, "boolq": 2}
 
 
 def test_a_budget_beyond_the_pool_is_refused(data: Path, tiny: Path, tmp_path: Path) -> None:

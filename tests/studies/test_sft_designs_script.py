@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = [sys.executable, ROOT / "benchmarks" / "sft_designs.py"]
-KEPT = ROOT / "studies" / "results" / "sft" / "cells.jsonl"
+KEPT = ROOT / "studies" / "results" / "sft"
 GAIN = {"random": 0.0, "gist": 0.12, "k-center": -0.05}
 
 
@@ -88,6 +88,40 @@ def test_label_saving_and_seeds_that_find_a_gain() -> None:
     assert seeds_for(0.05, 0.1) == 32
 
 
+def test_random_of_other_stages_is_what_designs_are_ahead_of() -> None:
+    from benchmarks.sft_designs import markdown
+
+    cells = [cell for cell in made() if "confirm" in cell.stages]
+    later = [a_cell(["further"], "random", 400, seed, 1.0) for seed in range(6)]
+    other = [a_cell(["further"], "random", 800, 77, 0.5)]
+    text = "\n".join(markdown([*cells, *later, *other]))
+    assert "| 50 against 100 | 100 against 200 | 200 against 400 |" in text
+    assert "| random | 1.450 | 1.350 | 1.250 |" in text  # curves are of the stage itself
+
+
+def test_tasks_have_their_nll_and_their_answers() -> None:
+    from benchmarks.sft_designs import by_task
+
+    cells = [cell for cell in made() if "confirm" in cell.stages]
+    cells[7] = cells[7]._replace(nll={"a": 9.0, "b": 1.0})
+    rows = by_task([c._replace(nll={"b": 2.0, **c.nll}) for c in cells])
+    assert rows[1] == "| NLL (answers) of 100 | a | b |"
+    gist = np.mean([c.nll["a"] for c in cells if (c.design, c.budget) == ("gist", 100)])
+    row = next(row for row in rows if row.startswith("| gist"))
+    assert row == f"| gist | {gist:.2f} (100.0) | 2.00 (0.0) |"
+
+
+def test_a_study_of_the_nll_alone_has_tables_too(tmp_path: Path) -> None:
+    from benchmarks.sft_designs import draw, markdown
+
+    cells = [cell._replace(macro={"nll": cell.macro["nll"]}) for cell in made()]
+    text = "\n".join(markdown(cells))
+    assert "| none | 2.500 | 1 |  |  |" in text
+    assert "nan" not in text
+    draw(cells, tmp_path / "p.png")
+    assert (tmp_path / "p.png").stat().st_size > 1000
+
+
 def test_the_screen_and_random() -> None:
     from benchmarks.sft_designs import fall, gate, screen
 
@@ -121,7 +155,7 @@ def test_cells_that_are_kept_give_the_same_tables(tmp_path: Path) -> None:
 def test_the_docs_have_the_tables_of_the_cells_that_are_kept() -> None:
     from benchmarks.sft_designs import fall, markdown, read
 
-    cells = read(KEPT)
+    cells = read(KEPT / "cells.jsonl")
     docs = (ROOT / "docs" / "sft.md").read_text(encoding="utf-8")
     tables = "\n".join(markdown(cells)).strip().split("\n\n")
     assert len(tables) >= 2

@@ -107,14 +107,18 @@ def questions(task: str) -> list[Question]:
 
 
 def split_questions(
-    tasks: Sequence[str], *, prompts: int | None = None, test: int = 40, seed: int = 0
+    tasks: Sequence[str] | Mapping[str, int],
+    *,
+    prompts: int | None = None,
+    test: int = 40,
+    seed: int = 0,
 ) -> tuple[list[Question], list[Question]]:
     """Return a pool and a test set of questions: no question is in both.
 
     Parameters
     ----------
-    tasks : sequence of str
-        Names of :data:`TASKS`.
+    tasks : sequence of str, or mapping of str to int
+        Names of :data:`TASKS`; as a mapping, how many of each are in the pool.
     prompts : int, optional
         Size of the pool: drawn from all that is left, so that large sets have many, as in
         practice; all of it by default.
@@ -125,8 +129,10 @@ def split_questions(
     Raises
     ------
     BadInput
-        A set is smaller than its test questions, or all are smaller than the pool.
+        A set is smaller than its test questions, or than what is asked of it, or all are smaller
+        than the pool.
     """
+    counts = tasks if isinstance(tasks, Mapping) else {}
     pool: list[Question] = []
     held: list[Question] = []
     for task in tasks:
@@ -134,8 +140,14 @@ def split_questions(
         if len(items) <= test:
             raise BadInput(f"{task} has {len(items)} questions", f"hold out fewer than {test}")
         order = stream(seed, "held out", task).permutation(len(items))
+        left = order[test:]
+        if counts.get(task, 0) > len(left):
+            raise BadInput(
+                f"{counts[task]} prompts of {task}, which has {len(left)} beside those held out",
+                "ask for fewer",
+            )
         held += [items[i] for i in order[:test]]
-        pool += [items[i] for i in np.sort(order[test:])]
+        pool += [items[i] for i in np.sort(left[: counts.get(task)])]
     if prompts is not None:
         if prompts > len(pool):
             raise BadInput(f"{prompts} prompts of {len(pool)}", "ask for fewer, or name more tasks")

@@ -25,19 +25,26 @@ class _Strict(BaseModel):
 class PoolSpec(_Strict):
     """Where prompts and answers come from: question sets, or files."""
 
-    tasks: tuple[str, ...] = Field(default=(), description="question sets that ship in a package")
+    tasks: dict[str, int] | tuple[str, ...] = Field(
+        default=(), description="question sets that ship in a package; or how many prompts of each"
+    )
     prompts: int | None = Field(default=None, ge=2, description="of the pool of question sets")
     test: int = Field(default=40, ge=1, description="held-out questions of each set")
     seed: int = Field(default=0, ge=0)
     file: str | None = Field(default=None, description="prompts with answers, instead of sets")
     test_file: str | None = Field(default=None, description="held-out prompts with answers")
 
-    @field_validator("tasks")
+    @field_validator("tasks", mode="before")
     @classmethod
-    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _known(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping | list | tuple):
+            raise ValueError(f"{value!r}: a list of question sets, or how many prompts of each")
         for task in value:
             if task not in TASKS:
                 raise ValueError(f"no question set {task!r}; known: {', '.join(TASKS)}")
+            count = value[task] if isinstance(value, Mapping) else 1
+            if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+                raise ValueError(f"{task}: {count!r} prompts; give 1 or more")
         return value
 
 
@@ -183,6 +190,10 @@ def parsed_spec(values: Mapping[str, Any]) -> SFTStudySpec:
         raise BadInput("pool: give tasks, or a file", "one of both")
     if spec.pool.file is not None and spec.pool.test_file is None:
         raise BadInput("pool: a file needs a test_file", "held-out prompts with answers")
+    if isinstance(spec.pool.tasks, Mapping) and spec.pool.prompts is not None:
+        raise BadInput(
+            "pool: tasks say how many prompts of each, and prompts how many in all", "one of both"
+        )
     if spec.evaluate.main not in spec.evaluate.metrics:
         raise BadInput(f"evaluate.main={spec.evaluate.main!r} is no metric of it", "add it")
     names = [stage.name for stage in spec.stages]
