@@ -8,7 +8,7 @@ import pytest
 from labeltrain.errors import BadInput
 from labeltrain.learners import Training, make, registry
 from labeltrain.learners.linear import Linear, LinearModel
-from labeltrain.learners.mlp import MLP, _batches
+from labeltrain.learners.mlp import MLP, MLPModel, _batches
 from labeltrain.testing import LearnerContract, blobs
 
 
@@ -106,6 +106,33 @@ def test_every_step_has_a_batch(n: int) -> None:
     batches = _batches(n, 64, 10, np.random.default_rng(0))
     assert len(batches) == 10
     assert all(len(b) == min(n, 64) for b in batches)
+
+
+@pytest.mark.parametrize("offset", [0.0, 3.0, 15.0, 1e3, 1e5])
+@pytest.mark.parametrize("layers", [0, 1, 2])
+def test_a_perceptron_standardises_whatever_the_offset(offset: float, layers: int) -> None:
+    rng = np.random.default_rng(0)
+    d, width = 7, 5
+    arrays: dict[str, np.ndarray] = {
+        "mean": (offset * rng.choice([-1, 1], d)).astype(np.float32),
+        "deviation": rng.uniform(0.5, 2.0, d).astype(np.float32),
+    }
+    inputs = d
+    for layer in range(layers):
+        arrays[f"weights{layer}"] = rng.normal(size=(width, inputs)).astype(np.float32)
+        arrays[f"bias{layer}"] = rng.normal(size=width).astype(np.float32)
+        inputs = width
+    arrays["head_weights"] = rng.normal(size=(3, inputs)).astype(np.float32)
+    arrays["head_bias"] = rng.normal(size=3).astype(np.float32)
+    model = MLPModel(arrays, {"kind": "multiclass", "layers": layers})
+    x = (arrays["mean"] + arrays["deviation"] * rng.normal(size=(50, d))).astype(np.float32)
+    before = x.copy()
+    h = (x.astype(np.float64) - arrays["mean"]) / arrays["deviation"]
+    for layer in range(layers):
+        h = np.maximum(h @ arrays[f"weights{layer}"].T + arrays[f"bias{layer}"], 0.0)
+    np.testing.assert_allclose(model.hidden(x), h, rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(x, before)
+    assert model.hidden(x).dtype == np.float32
 
 
 def test_bad_parameters_are_refused() -> None:

@@ -23,6 +23,9 @@ from labeltrain.learners.checks import (
 from labeltrain.needs import Need
 
 
+FOLDED = 16.0  # deviations that a mean may be away from 0; rounding grows with them
+
+
 class MLPModel(Model):
     """Standardise, hidden layers with ReLU, then a linear head; evaluated in numpy."""
 
@@ -34,10 +37,20 @@ class MLPModel(Model):
 
     def hidden(self, features: np.ndarray) -> np.ndarray:
         """Return the last hidden layer, float32 (k, width)."""
-        a = self._arrays
-        h = (features - a["mean"]) / a["deviation"]
-        for layer in range(int(self._facts["layers"])):
-            h = np.maximum(h @ a[f"weights{layer}"].T + a[f"bias{layer}"], 0.0)
+        a, centre = self._arrays, self._arrays["mean"] / self._arrays["deviation"]
+        layers = [
+            (a[f"weights{i}"], a[f"bias{i}"]) for i in range(int(self._facts["layers"]))
+        ]  # fmt: skip
+        if layers and np.abs(centre).max(initial=0.0) <= FOLDED:
+            # The first layer standardises: one pass over the features less.
+            weights, bias = layers[0]
+            h, layers[0] = features, (weights / a["deviation"], bias - weights @ centre)
+        else:
+            h = (features - a["mean"]) / a["deviation"]
+        for weights, bias in layers:
+            h = h @ weights.T
+            h += bias
+            np.maximum(h, 0.0, out=h)
         return h
 
     def predict_proba(self, features: np.ndarray) -> np.ndarray:
