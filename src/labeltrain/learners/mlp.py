@@ -22,7 +22,6 @@ from labeltrain.learners.checks import (
 )
 from labeltrain.needs import Need
 
-
 FOLDED = 16.0  # deviations that a mean may be away from 0; rounding grows with them
 
 
