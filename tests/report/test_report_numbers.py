@@ -272,6 +272,8 @@ def test_headline_of_several_asks_for_fresh_seeds_and_names_the_split():
     summary = summarise(make_results([make_experiment(redrawn=False)]))[0]
     assert "confirm it on fresh ones" in headline(summary)
     assert headline(summary).endswith("On this split only.")
+    (shared,) = summarise(make_results([make_experiment(redrawn=False, shared_test=True)]))
+    assert headline(shared).endswith("On these test items only.")
     one = summarise(make_results(strategies=("random", "margin")))[0]
     assert "fresh" not in headline(one)
     assert "split" not in headline(one)

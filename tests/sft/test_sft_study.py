@@ -242,6 +242,8 @@ def test_the_report(data: Path, finished: Path, tmp_path: Path, tiny: Path) -> N
     page = (tmp_path / "r" / "report.html").read_text()
     assert "Answer likelihood" in page
     assert "Untuned model" in page
+    assert "Every seed draws its own pool; all share the test items" in page
+    assert "Classes" not in page
     assert (tmp_path / "r" / "curve-confirm-answer_likelihood.png").stat().st_size > 5000
     with PromptWorkspace.open(finished, read_only=True) as workspace:
         costs = {(c["model"], c["labels"]): c for c in overview(workspace)["overhead"]}

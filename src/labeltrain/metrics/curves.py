@@ -64,6 +64,8 @@ class Experiment:
     pool_size, test_size : int
     redrawn : bool
         True when each seed draws its own pool/test split.
+    shared_test : bool
+        True when each seed draws its own pool, and the test items are the same for all.
     metric : str
         The main score, on which label saving is computed.
     seconds_encode : float
@@ -81,6 +83,7 @@ class Experiment:
     pool_size: int
     test_size: int
     redrawn: bool = False
+    shared_test: bool = False
     metric: str = "accuracy"
     seconds_encode: float = 0.0
     facts: dict[str, str] = field(default_factory=dict)

@@ -191,18 +191,24 @@ def _status(results: Results, summaries: Sequence[ExperimentSummary]) -> str:
 
 def _experiment(k: int, s: ExperimentSummary, look: Look, pictures: Sequence[str]) -> str:
     e = s.experiment
-    split = (
-        "Every seed draws its own pool and test split."
-        if e.redrawn
-        else "On this split: all seeds share one pool and test split, so the intervals do not "
-        "cover another draw of the data."
-    )
+    if e.redrawn:
+        split = "Every seed draws its own pool and test split."
+    elif e.shared_test:
+        split = (
+            "Every seed draws its own pool; all share the test items, so the intervals do not "
+            "cover another draw of those."
+        )
+    else:
+        split = (
+            "On this split: all seeds share one pool and test split, so the intervals do not "
+            "cover another draw of the data."
+        )
     about = [
         ("Data", e.dataset),
         ("Encoder", e.encoder),
         ("Learner", e.learner),
         ("Items", f"{e.pool_size} in the pool, {e.test_size} in the test set"),
-        ("Classes", str(len(e.classes))),
+        *([("Classes", str(len(e.classes)))] if e.classes else []),
         ("Main score", title(e.metric)),
         *((k[:1].upper() + k[1:], v) for k, v in sorted(e.facts.items())),
     ]

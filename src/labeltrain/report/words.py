@@ -233,7 +233,9 @@ def _at_one_point(summary: ExperimentSummary, top: StrategySummary) -> str:
 def headline(summary: ExperimentSummary) -> str:
     """Say in one sentence what an experiment found."""
     top = best(summary)
-    split = "" if summary.experiment.redrawn else " On this split only."
+    of = summary.experiment
+    split = " On these test items only." if of.shared_test else " On this split only."
+    split = "" if of.redrawn else split
     if not summary.strategies:
         return "No round is finished yet."
     if not summary.has_baseline:

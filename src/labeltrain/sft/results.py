@@ -108,7 +108,7 @@ def _experiment(
         np.zeros(0, dtype=np.int64),
         spec.subpool or prompts,
         spec.pool.test * max(items, 1),
-        redrawn=spec.subpool is not None,
+        shared_test=spec.subpool is not None,
         metric=main_score(spec),
         seconds_encode=float(prepared.get("score_seconds", 0.0)) + embedding,
         facts=facts,
