@@ -256,7 +256,8 @@ def saving(cells: Sequence[Cell]) -> list[str]:
             value = f"{found.value:.0%}"
         elif found.status == "at_start":
             value, need = f"at least {found.bound:.0%}", f"at most {budgets[0]}"
-        if found.low is not None and found.high is not None:
+        # No limit at all: not one resample of the seeds reaches the score.
+        if found.low is not None and found.high is not None and found.low < found.high:
             low = "…" if np.isneginf(found.low) else f"{found.low:.0%}"
             high = "…" if np.isposinf(found.high) else f"{found.high:.0%}"
             value += f" ({low} to {high})"
