@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -152,15 +153,29 @@ def test_cells_that_are_kept_give_the_same_tables(tmp_path: Path) -> None:
     assert done.stdout.count("|---|") >= 6
 
 
-def test_the_docs_have_the_tables_of_the_cells_that_are_kept() -> None:
-    from benchmarks.sft_designs import fall, markdown, read
+@pytest.mark.parametrize("kept", sorted(KEPT.glob("*.jsonl")), ids=lambda path: path.stem)
+def test_the_docs_have_the_tables_of_the_cells_that_are_kept(kept: Path) -> None:
+    from benchmarks.sft_designs import markdown, read
 
-    cells = read(KEPT / "cells.jsonl")
     docs = (ROOT / "docs" / "sft.md").read_text(encoding="utf-8")
-    tables = "\n".join(markdown(cells)).strip().split("\n\n")
+    tables = "\n".join(markdown(read(kept))).strip().split("\n\n")
     assert len(tables) >= 2
     for table in tables:
         assert table in docs
+
+
+def test_the_docs_say_what_the_cells_say() -> None:
+    from benchmarks.sft_designs import fall, read, saving
+
+    cells = read(KEPT / "cells.jsonl")
+    docs = (ROOT / "docs" / "sft.md").read_text(encoding="utf-8")
+    row = next(r for r in saving([c for c in cells if "confirm" in c.stages]) if "min-margin" in r)
+    _, _, need, saved, _ = row.split("|")
+    share, low, high = re.findall(r"\d+", saved)
+    assert f"with {need.strip()}, {share} % less ({low} to {high} %)" in docs
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"reaches with {need.strip()} answers what 200 random ones" in readme
+    assert f"({share} % fewer, {low} to {high} %)" in readme
     rise, errors = fall(cells, 25, 200)
     assert f"falls by {rise:.2f}, {errors:.0f} standard errors" in docs
     form, more = fall(cells, 200, 200, "random(answers shuffled)")
