@@ -9,10 +9,11 @@ Reads a study, or the cells of one that were kept with `--cells`, and prints tab
   answers dealt out anew within their tasks beside it (what the form of answers alone gives), and by
   how many standard errors of the difference it falls;
 - of every stage with one budget and several designs: the designs, best first;
-- of every stage with several budgets: the designs at each, and their differences from random with
-  the same seeds; the design at N against random at the next budget, those of other stages with the
-  same seeds among them; label saving at random's last score; how many seeds would show a gain as
-  large as that of doubling random's labels; and the NLL and the answers of each task at one budget.
+- of every stage with several budgets and designs, with what other stages have of its seeds: the
+  designs at each, and their differences from random with the same seeds; the design at N against
+  random at the next budget; label saving at random's score with as many as the design went to; how
+  many seeds would show a gain as large as that of doubling random's labels; and the NLL and the
+  answers of each task at one budget.
 
 Intervals are 95 %: t intervals of paired differences; label saving as reports have it.
 """
@@ -125,16 +126,17 @@ def markdown(cells: Sequence[Cell]) -> list[str]:
         designs = {cell.design for cell in mine}
         budgets = {cell.budget for cell in mine}
         if len(budgets) > 1 and len(designs) > 1:
-            seeds = {cell.seed for cell in mine}
-            more = [
-                cell for cell in cells
-                if cell.design == RANDOM and cell.seed in seeds and stage not in cell.stages
-            ]  # fmt: skip
-            text += [*curves(mine), *ahead([*mine, *more]), *saving(mine), *power(mine)]
-            text += by_task(mine)
+            mine = _together(cells, stage)
+            text += [*curves(mine), *ahead(mine), *saving(mine), *power(mine), *by_task(mine)]
         elif len(designs) > 2:
             text += screen(mine)
     return text
+
+
+def _together(cells: Sequence[Cell], stage: str) -> list[Cell]:
+    """Return the cells of a stage, and those of other stages that have its seeds."""
+    seeds = {cell.seed for cell in cells if stage in cell.stages}
+    return [cell for cell in cells if stage in cell.stages or cell.seed in seeds]
 
 
 def gate(cells: Sequence[Cell]) -> list[str]:
@@ -226,28 +228,27 @@ def ahead(cells: Sequence[Cell]) -> list[str]:
 
 
 def saving(cells: Sequence[Cell]) -> list[str]:
-    """Return the share of labels that designs save at random's last score."""
-    text = _head("Design", "answers for the score of random's last", "saved")
-    budgets = sorted({cell.budget for cell in cells})
-    whole = {
-        name: {
-            seed: [c.score("nll") for b in budgets for c in _at(cells, name, b) if c.seed == seed]
-            for seed in sorted({cell.seed for cell in cells})
+    """Return the share of labels that designs save, over the budgets that they went to."""
+    text = _head("Design", "for the score of so many random answers", "it needs", "saved")
+    for name in _ordered(cells):
+        budgets = sorted({cell.budget for cell in cells if cell.design == name})
+        held = {
+            design: [
+                {c.seed: c.score("nll") for c in _at(cells, design, budget)} for budget in budgets
+            ]
+            for design in (name, RANDOM)
         }
-        for name in _ordered(cells)
-    }
-    for name in whole:
-        if name == RANDOM:
+        common = sorted(set.intersection(*(set(one) for row in held.values() for one in row)))
+        if name == RANDOM or len(budgets) < 2 or not common:
             continue
-        common = [
-            s for s, row in whole[name].items() if len(row) == len(whole[RANDOM][s]) == len(budgets)
-        ]
-        if not common:
-            continue
+        mine, other = (
+            -np.array([[one[seed] for one in held[design]] for seed in common])
+            for design in (name, RANDOM)
+        )
         (found,) = label_saving(
             np.array(budgets),
-            -np.array([whole[name][s] for s in common]),
-            -np.array([whole[RANDOM][s] for s in common]),
+            mine,
+            other,
             shares=[1.0],
         )
         need = "not reached" if found.status == "never" else f"{found.labels_method:.0f}"
@@ -261,7 +262,7 @@ def saving(cells: Sequence[Cell]) -> list[str]:
             low = "…" if np.isneginf(found.low) else f"{found.low:.0%}"
             high = "…" if np.isposinf(found.high) else f"{found.high:.0%}"
             value += f" ({low} to {high})"
-        text.append(f"| {name} | {need} | {value} |")
+        text.append(f"| {name} | {budgets[-1]} | {need} | {value} |")
     return text
 
 
@@ -291,11 +292,14 @@ def power(cells: Sequence[Cell]) -> list[str]:
 
 def by_task(cells: Sequence[Cell]) -> list[str]:
     """Return the NLL of each task, and the answers that are spent on it, at the middle budget."""
-    budgets = sorted({cell.budget for cell in cells})
+    budgets = [
+        budget for budget in sorted({cell.budget for cell in cells})
+        if len({cell.design for cell in cells if cell.budget == budget}) > 1
+    ]  # fmt: skip
     middle = [cell for cell in cells if cell.budget == budgets[len(budgets) // 2]]
     tasks = sorted({task for cell in middle for task in cell.nll})
     text = _head(f"NLL (answers) of {middle[0].budget}", *tasks)
-    for name in _ordered(cells):
+    for name in _ordered(middle):
         mine = [cell for cell in middle if cell.design == name]
         row = []
         for task in tasks:
@@ -379,12 +383,11 @@ def draw(cells: Sequence[Cell], path: Path) -> None:
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    stages = dict.fromkeys(stage for cell in cells for stage in cell.stages)
     mine: list[Cell] = []
-    for stage in stages:
+    for stage in dict.fromkeys(stage for cell in cells for stage in cell.stages):
         some = [cell for cell in cells if stage in cell.stages]
         if len({c.budget for c in some}) > 1 and len({c.design for c in some}) > 1:
-            mine += some
+            mine += _together(cells, stage)
     figure, ax = plt.subplots(figsize=(7, 4.4))
     for i, name in enumerate(_ordered(mine)):
         colour = plt.get_cmap("tab10")(i)

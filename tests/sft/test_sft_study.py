@@ -19,7 +19,7 @@ from labeltrain.cli.run import is_sft
 from labeltrain.data import question_sets
 from labeltrain.data.question_sets import Question
 from labeltrain.errors import BadInput, LabelTrainError
-from labeltrain.sft import cells
+from labeltrain.sft import cells, selection
 from labeltrain.sft.cells import UNTUNED, Cell, shuffled_within
 from labeltrain.sft.material import read_data, subpool
 from labeltrain.sft.overview import overview
@@ -343,8 +343,8 @@ def test_the_study_of_a_skewed_pool_is_sound() -> None:
     main = parsed_spec(yaml.safe_load((ROOT / "studies" / "sft.yaml").read_text()))
     assert set(spec.pool.tasks) == set(main.pool.tasks)
     assert spec.training(3) == main.training(3)
-    first, further = spec.stages
-    assert first.seeds == further.seeds
+    first, *others = spec.stages
+    assert all(first.seeds == stage.seeds for stage in others)
     others = {seed for stage in main.stages for seed in stage.seeds}
     assert not set(first.seeds) & others
 
@@ -395,3 +395,31 @@ def test_shuffled_answers_are_another_cell(data: Path, tiny: Path, tmp_path: Pat
     with pytest.raises(BadInput, match="answers"):
         parsed_spec(values(data, tiny, stages=[{**stage, "designs": [
             {"name": "random", "answers": "wrong"}]}]))  # fmt: skip
+
+
+def test_tasks_that_are_hidden_are_replaced_by_clusters(
+    data: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    designs = ["random-balanced", {"name": "random-balanced", "tasks": "hidden"}]
+    stage = {"name": "s", "designs": designs, "budgets": [8], "seeds": [0]}
+    one = parsed_spec(values(data, tiny, stages=[stage]))
+    named, hidden = one.stages[0].designs
+    assert (named.title, hidden.title) == ("random-balanced", "random-balanced(tasks hidden)")
+    assert Cell(named, 8, 0).key != Cell(hidden, 8, 0).key
+    clustered: list[int] = []
+
+    def clusters(points: np.ndarray) -> np.ndarray:
+        clustered.append(len(points))
+        return (np.arange(len(points)) >= 4).astype(np.int64)  # half of the choice is of the four
+
+    monkeypatch.setattr(selection, "clusters_for_tasks", clusters)
+    assert run_study(one, tmp_path / "w") == 2
+    assert clustered == [50]
+    with PromptWorkspace.open(tmp_path / "w", read_only=True) as held:
+        true, other = (cells_of(held)[Cell(d, 8, 0).key] for d in (named, hidden))
+        positions = held.store.load_arrays(other["arrays"])[0]["positions"]
+    rows = subpool(one, 60, 0)
+    assert set(rows[:4].tolist()) < set(positions.tolist())
+    assert true["tasks"] == {"colour": 4, "number": 4}
+    assert other["tasks"].keys() <= {"colour", "number"}  # what was chosen is told all the same
+    assert sum(other["tasks"].values()) == 8

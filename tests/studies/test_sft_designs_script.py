@@ -79,8 +79,11 @@ def test_label_saving_and_seeds_that_find_a_gain() -> None:
     cells = [cell for cell in made() if "confirm" in cell.stages]
     rows = {row.split(" | ")[0]: row for row in saving(cells)[3:]}
     need = 50 + 50 * (0.08 / 0.1)  # 1.25 lies at 0.8 between 1.33 and 1.23
-    assert rows["| gist"].startswith(f"| gist | {need:.0f} | {1 - need / 200:.0%} (")
-    assert rows["| k-center"].startswith("| k-center | not reached | below 0%")
+    assert rows["| gist"].startswith(f"| gist | 200 | {need:.0f} | {1 - need / 200:.0%} (")
+    assert rows["| k-center"].startswith("| k-center | 200 | not reached | below 0%")
+    partial = [cell for cell in cells if (cell.seed, cell.budget) != (5, 200)]
+    rows = {row.split(" | ")[0]: row for row in saving(partial)[3:]}
+    assert rows["| gist"].startswith("| gist | 200 | ")
     assert "| random" not in rows
     spread = 0.004 * math.sqrt(4 / 5)
     first = power(cells)[3]
@@ -89,15 +92,21 @@ def test_label_saving_and_seeds_that_find_a_gain() -> None:
     assert seeds_for(0.05, 0.1) == 32
 
 
-def test_random_of_other_stages_is_what_designs_are_ahead_of() -> None:
+def test_what_other_stages_have_of_the_same_seeds_stands_beside() -> None:
     from benchmarks.sft_designs import markdown
 
     cells = [cell for cell in made() if "confirm" in cell.stages]
     later = [a_cell(["further"], "random", 400, seed, 1.0) for seed in range(6)]
+    some = [a_cell(["hidden"], "rds", b, s, 1.4 - b / 500) for s in range(6) for b in (50, 100)]
     other = [a_cell(["further"], "random", 800, 77, 0.5)]
-    text = "\n".join(markdown([*cells, *later, *other]))
+    text = "\n".join(markdown([*cells, *later, *some, *other]))
     assert "| 50 against 100 | 100 against 200 | 200 against 400 |" in text
-    assert "| random | 1.450 | 1.350 | 1.250 |" in text  # curves are of the stage itself
+    assert "| random | 1.450 | 1.350 | 1.250 | 1.000 |" in text
+    (row,) = (row for row in text.split("\n") if row.startswith("| rds | 1.300, -0.150"))
+    assert row.endswith("|  |  |")  # no budget above 100
+    (row,) = (row for row in text.split("\n") if row.startswith("| rds | 100 | "))
+    assert float(row.split("|")[3].split()[-1]) == 50  # random's 1.35 with 100, here less with 50
+    assert text.count("| NLL (answers) of 100 |") == 1
 
 
 def test_tasks_have_their_nll_and_their_answers() -> None:
@@ -170,7 +179,7 @@ def test_the_docs_say_what_the_cells_say() -> None:
     cells = read(KEPT / "cells.jsonl")
     docs = (ROOT / "docs" / "sft.md").read_text(encoding="utf-8")
     row = next(r for r in saving([c for c in cells if "confirm" in c.stages]) if "min-margin" in r)
-    _, _, need, saved, _ = row.split("|")
+    _, _, _, need, saved, _ = row.split("|")
     share, low, high = re.findall(r"\d+", saved)
     assert f"with {need.strip()}, {share} % less ({low} to {high} %)" in docs
     readme = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -38,8 +38,9 @@ class Cell:
     def key(self) -> str:
         """A name of all that its result depends on beside the study."""
         design = self.design.model_dump(exclude={"label"})
-        if self.design.answers == "true":
-            del design["answers"]
+        for option, usual in (("answers", "true"), ("tasks", "named")):  # as older studies have it
+            if design[option] == usual:
+                del design[option]
         text = json.dumps([design, self.budget, self.seed])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -74,10 +75,13 @@ def picked_by(
         gamma=material.gamma[source] if design(cell.design.name).width else None,
         reserve=0.0,
     )
+    prompts = [material.prompts[i] for i in rows.tolist()]
+    if cell.design.tasks == "hidden":
+        prompts = [replace(prompt, task="") for prompt in prompts]
     started = time.perf_counter()
     choice = choose(
         question,
-        [material.prompts[i] for i in rows.tolist()],
+        prompts,
         scored=scored_part(material.scored, rows),
         embeddings=replace(looked, array=looked.array[rows]),
         repeats=repeats_part(material.repeats, rows),

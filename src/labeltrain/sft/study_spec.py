@@ -68,6 +68,9 @@ class DesignSpec(_Strict):
     answers: Literal["true", "shuffled"] = Field(
         default="true", description="shuffled within tasks: what the form of answers alone teaches"
     )
+    tasks: Literal["named", "hidden"] = Field(
+        default="named", description="hidden: chosen as if prompts had none, by clusters instead"
+    )
 
     @field_validator("name")
     @classmethod
@@ -85,6 +88,7 @@ class DesignSpec(_Strict):
         """The name in tables and plots."""
         told = [f"{k}={v}" for k, v in sorted(self.parameters.items())]
         told += [] if self.answers == "true" else ["answers shuffled"]
+        told += [] if self.tasks == "named" else ["tasks hidden"]
         return self.label or self.name + (f"({', '.join(told)})" if told else "")
 
 
