@@ -18,6 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
+BATCH = 50
+
 
 def material(synthetic: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, str]:
     """Return pool features and labels, test features and labels, and where they come from."""
@@ -66,7 +68,7 @@ def main() -> None:
                 Margin(),
                 SimulatedOracle(y, 20),
                 Evaluator(X_test, y_test, y, 20),
-                Plan(batch=50, rounds=12, seed_size=700),
+                Plan(batch=BATCH, rounds=12, seed_size=700),
                 StoreJournal(workspace, "r"),
                 "r",
             )
@@ -83,6 +85,8 @@ def main() -> None:
     print(f"labels {rows[0]['labels']:.0f} to {rows[-1]['labels']:.0f}; median seconds:")
     for name in ("train", "select", "evaluate", "store", "round"):
         print(f"  {name:9}{statistics.median(r[name] for r in rows):8.4f}")
+    each = 1e6 * statistics.median(r["train"] for r in rows) / BATCH
+    print(f"a new label: {each:.0f} microseconds of training")
     times = []
     for _ in range(7):
         started = time.perf_counter()
