@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import log_softmax
 
 from labeltrain.errors import BadInput, MissingNeed
 from labeltrain.kernels.rank_updates import inverse_of, with_rows
@@ -17,9 +18,12 @@ from labeltrain.learners import Model, Training, make
 from labeltrain.learners.closed_form.laplace import Laplace, fitted
 from labeltrain.learners.closed_form.model import PosteriorModel
 from labeltrain.learners.closed_form.ridge import (
+    GAINED,
     PENALTIES,
+    SCALES,
     Ridge,
     best_penalty,
+    best_scale,
     left_out,
 )
 from labeltrain.testing import LearnerContract
@@ -45,6 +49,23 @@ def test_two_labels_by_hand() -> None:  # D21
     np.testing.assert_allclose(inverse, [[0.4, -0.2], [-0.2, 0.6]], atol=1e-12)
     batch = inverse_of(np.array([[1.0, 0.0], [1.0, 1.0]]), np.ones(2), 1.0)
     np.testing.assert_allclose(inverse, batch, atol=1e-12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 10**6), st.integers(1, 200), st.integers(2, 12), st.sampled_from([0, 0.1, 1, 3]),
+    st.sampled_from([0.01, 0.3, 1.0]),
+)  # fmt: skip
+def test_the_scale_is_the_first_that_gains_no_more(
+    seed: int, m: int, classes: int, told: float, noise: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, classes, m)
+    scores = told * np.eye(classes)[labels] + noise * rng.normal(size=(m, classes))
+    losses = [-log_softmax(s * scores, axis=1)[np.arange(m), labels].mean() for s in SCALES]
+    stays = [one <= other + GAINED for one, other in itertools.pairwise(losses)]
+    expected = SCALES[stays.index(True)] if any(stays) else SCALES[-1]
+    assert best_scale(scores, labels) == expected
 
 
 @settings(max_examples=50, deadline=None)

@@ -14,6 +14,7 @@ from labeltrain.learners.closed_form.learner import ClosedForm, one_hot
 from labeltrain.learners.closed_form.model import PosteriorModel
 
 PENALTIES = 10.0 ** np.arange(-4.0, 3.5, 0.5)
+GAINED = 1e-12  # log-likelihood that a factor has to gain over the one before
 SCALES = 10.0 ** np.linspace(-1.0, 2.5, 71)
 
 
@@ -129,9 +130,22 @@ def best_penalty(rows: np.ndarray, targets: np.ndarray) -> float:
 
 
 def best_scale(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Return the factor under which the softmax of the scores makes the labels most likely."""
-    from scipy.special import log_softmax
+    """Return the factor under which the softmax of the scores makes the labels most likely.
 
-    rows = np.arange(len(labels))
-    likely = [log_softmax(scale * scores, axis=1)[rows, labels].mean() for scale in SCALES]
-    return float(SCALES[int(np.argmax(likely))])
+    Of :data:`SCALES`; the log-likelihood is concave in it, so halving finds it. Where it only
+    rises, the first from which on nothing is gained.
+    """
+    from scipy.special import logsumexp
+
+    # log softmax of the label: minus the log of the sum of exp(scale * (score - that of the label))
+    above = scores - scores[np.arange(len(labels)), labels][:, None]
+
+    def loss(place: int) -> float:
+        return float(np.mean(logsumexp(SCALES[place] * above, axis=1)))
+
+    low, high = 0, len(SCALES) - 1
+    while low < high:
+        middle = (low + high) // 2
+        stays = loss(middle) <= loss(middle + 1) + GAINED
+        low, high = (low, middle) if stays else (middle + 1, high)
+    return float(SCALES[low])
