@@ -18,7 +18,7 @@ LENGTH = 0.9  # of their heads
 class Synthetic:
     """Gaussian rows, linear tasks: ``y = w_m' B' x + noise``, ``x ~ N(0, I)``.
 
-    It is a task source (:class:`~labeltrain.multitask.adaptive.TaskSource`) without end.
+    It is a task source (:class:`~labeltrain.multitask.sources.TaskSource`) without end.
 
     Attributes
     ----------
