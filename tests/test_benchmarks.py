@@ -154,3 +154,20 @@ def test_a_row_of_ours_that_fails_counts_as_missed_and_one_not_run_is_said(tmp_p
     assert {(v.met, v.shown) for v in found if v.row == "badge-20k"} == {(None, "not run")}
     page.write({"k-center-200k": failed}, tmp_path / "page.md")
     assert "MemoryError" in (tmp_path / "page.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("command", [False, True])
+def test_the_wait_for_the_next_questions_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: bool
+) -> None:
+    from benchmarks.project_speed import waits
+
+    from labeltrain import Dataset
+
+    monkeypatch.chdir(tmp_path)
+    truth = [("a", "b")[int(value > 0.0)] for value in POINTS[:, 0]]
+    items = Dataset("points", "features", POINTS, tuple(str(i) for i in range(len(POINTS))))
+    found = waits(items, truth, "ridge", labels=30, batch=10, command=command)
+    assert [labels for labels, _ in found] == [10, 20, 30]
+    assert all(seconds > 0.0 for _, seconds in found)
+    assert not list(tmp_path.iterdir())  # the project is taken away
