@@ -252,16 +252,26 @@ def test_the_report(data: Path, finished: Path, tmp_path: Path, tiny: Path) -> N
     assert costs["k-center", 8]["embed"] > 0.0
 
 
+def stage_of(*designs: Any, **more: Any) -> dict[str, Any]:
+    """A spec's only stage."""
+    listed = designs[0] if len(designs) == 1 and not isinstance(designs[0], dict) else designs
+    given = {"name": "a", "designs": listed, "budgets": [4], "seeds": [0], **more}
+    return {"stages": [given]}
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
         ({"model": 3}, "model:"),
         ({"stagez": []}, "stagez"),
         ({"stages": []}, "at least one"),
-        ({"pool": {}}, "give tasks, or a file"),
+        ({"pool": {}}, "no tasks and no file"),
+        ({"pool": {"file": "x", "test_file": "y", "tasks": ["siqa"]}}, "tasks and a file"),
+        ({"pool": {"tasks": ["siqa", "siqa"]}}, "'siqa' is given twice"),
         ({"pool": {"tasks": ["trivia"]}}, "no question set 'trivia'"),
         ({"pool": {"tasks": {"trivia": 3}}}, "no question set 'trivia'"),
-        ({"pool": {"tasks": {"siqa": 0}}}, "siqa: 0 prompts; give 1 or more"),
+        ({"pool": {"tasks": {"siqa": 0}}}, "siqa: 0 prompts; give a whole number, 1 or more"),
+        ({"pool": {"tasks": {"siqa": 2.0}}}, "siqa: 2.0 prompts; give a whole number"),
         ({"pool": {"tasks": {"siqa": "all"}}}, "siqa: 'all' prompts"),
         ({"pool": {"tasks": 3}}, "pool.tasks: 3: a list of question sets, or how many"),
         ({"pool": {"tasks": {"siqa": 2}, "prompts": 2}}, "how many in all"),
@@ -275,6 +285,22 @@ def test_the_report(data: Path, finished: Path, tmp_path: Path, tiny: Path) -> N
          "budgets have to rise"),
         ({"stages": [{"name": "a", "designs": "random", "best": 1, "of": "b", "budgets": [4],
                       "seeds": [0]}]}, "name an earlier stage"),
+        (stage_of("random", budgets=[True]), "True"),
+        (stage_of("random", budgets=[]), "whole numbers of answers"),
+        (stage_of("random", seeds=[]), "whole numbers from 0"),
+        (stage_of("random", seeds="4-2"), "whole numbers from 0"),
+        (stage_of("random", seeds=[-1]), "whole numbers from 0"),
+        (stage_of("random", seeds=[0, 0]), "0 is given twice; seeds count once"),
+        (stage_of([]), "give names of designs"),
+        (stage_of("random, random"), "'random' stands there twice"),
+        (stage_of("random", {"name": "min-margin", "label": "random"}), "the name of another"),
+        (stage_of({"name": "random", "label": "untuned"}), "the name of another"),
+        (stage_of({"name": "gist", "label": "x"}, {"name": "k-center", "label": "x"}),
+         "'x' is not the one before of that name"),
+        (stage_of({"name": "gist", "parameters": {"foo": 1}}), "foo"),
+        (stage_of("rds"), "needs prompts of a target"),
+        (stage_of({"name": "min-margin", "tasks": "hidden"}), "does not look at tasks"),
+        (stage_of({"name": "k-center", "embeddings": "last"}), "score.pooling keeps weighted"),
     ],
 )  # fmt: skip
 def test_specs_that_make_no_sense(
@@ -282,6 +308,27 @@ def test_specs_that_make_no_sense(
 ) -> None:
     with pytest.raises(BadInput, match=message):
         parsed_spec({**values(tmp_path, tiny), **more})
+
+
+def test_the_best_are_those_that_a_stage_does_not_have_anyway(
+    data: Path, tiny: Path, tmp_path: Path
+) -> None:
+    stages = [
+        {"name": "a", "designs": "random, random-balanced", "budgets": [4], "seeds": [0]},
+        {"name": "b", "best": 2, "of": "a", "budgets": [4], "seeds": [1],
+         "designs": ["random", {"name": "random-balanced", "tasks": "hidden"}]},
+    ]  # fmt: skip
+    one = parsed_spec(values(data, tiny, stages=stages))
+    run_study(one, tmp_path / "w")
+    with PromptWorkspace.open(tmp_path / "w", read_only=True) as workspace:
+        found = [d.title for d in designs_of(workspace, one, one.stages[1])]
+    assert found == ["random", "random-balanced(tasks hidden)", "random-balanced"]
+
+
+def test_the_embeddings_are_part_of_a_title(data: Path, tiny: Path) -> None:
+    more = stage_of("k-center", {"name": "k-center", "embeddings": "weighted"})
+    one = parsed_spec({**values(data, tiny), **more})
+    assert [d.title for d in one.stages[0].designs] == ["k-center", "k-center(embeddings=weighted)"]
 
 
 def test_stages_may_be_added_and_nothing_else_may_change(
@@ -341,8 +388,17 @@ def test_the_study_of_the_repository_is_sound() -> None:
 def test_the_study_of_a_skewed_pool_is_sound() -> None:
     spec = parsed_spec(yaml.safe_load((ROOT / "studies" / "sft-skewed.yaml").read_text()))
     main = parsed_spec(yaml.safe_load((ROOT / "studies" / "sft.yaml").read_text()))
-    assert set(spec.pool.tasks) == set(main.pool.tasks)
+    assert isinstance(spec.pool.tasks, dict)
+    assert spec.pool.tasks.keys() == set(main.pool.tasks)
     assert spec.training(3) == main.training(3)
+    pool, _ = question_sets.split_questions(spec.pool.tasks, test=spec.pool.test, seed=0)
+    assert Counter(q.task for q in pool) == spec.pool.tasks
+    left = {task: len(question_sets.questions(task)) - spec.pool.test for task in spec.pool.tasks}
+    largest = spec.pool.tasks["privacy-policy"]
+    for task, count in spec.pool.tasks.items():
+        assert count == max(20, round(largest * (left[task] / left["privacy-policy"]) ** 2))
+    assert spec.subpool is not None
+    assert spec.largest <= spec.subpool <= len(pool)
     first, *others = spec.stages
     assert all(first.seeds == stage.seeds for stage in others)
     others = {seed for stage in main.stages for seed in stage.seeds}
@@ -366,17 +422,48 @@ def test_a_budget_beyond_the_pool_is_refused(data: Path, tiny: Path, tmp_path: P
     stage = {"name": "s", "designs": ["random"], "budgets": [8, 51], "seeds": [0]}
     with pytest.raises(BadInput, match="51 answers, and the pool has 50 prompts"):
         run_study(parsed_spec(values(data, tiny, stages=[stage])), tmp_path / "w")
+    with pytest.raises(BadInput, match="subpool=61 of 60"):
+        run_study(parsed_spec(values(data, tiny, subpool=61)), tmp_path / "w")
     assert not (tmp_path / "w").exists()
 
 
 def test_shuffled_answers_stay_within_their_task() -> None:
     tasks = ["a", "b"] * 20 + ["c"]
     answers = [f"{task}{i}" for i, task in enumerate(tasks)]
-    found = shuffled_within(tasks, answers, 0)
+    free: list[tuple[str, ...]] = [()] * len(tasks)
+    found = shuffled_within(tasks, answers, free, 0)
     assert sorted(found) == sorted(answers)
     assert [text[0] for text in found] == tasks
     assert sum(a == b for a, b in zip(found, answers, strict=True)) < 10
-    assert found == shuffled_within(tasks, answers, 0) != shuffled_within(tasks, answers, 1)
+    assert found == shuffled_within(tasks, answers, free, 0)
+    assert found != shuffled_within(tasks, answers, free, 1)
+
+
+def test_shuffled_answers_are_among_the_choices() -> None:
+    own = [(f"{i}x", f"{i}y") for i in range(200)] + [("yes", "no")] * 200
+    answers = [pair[0] for pair in own[:200]] + ["yes"] * 150 + ["no"] * 50
+    found = shuffled_within(["own"] * 200 + ["same"] * 200, answers, own, 0)
+    assert all(text in pair for text, pair in zip(found, own, strict=True))
+    same = sum(a == b for a, b in zip(found[:200], answers[:200], strict=True))
+    assert 70 < same < 130  # by chance
+    assert Counter(found[200:]) == {"yes": 150, "no": 50}  # as frequent as they are
+
+
+def test_questions_that_have_choices_keep_them_for_the_form_of_answers(
+    data: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def some(task: str) -> list[Question]:
+        return [
+            Question(f"{task}-{i}", task, f"{task} {i}?", "a", ("a", "A"), ("a", "b"))
+            for i in range(9)
+        ]
+
+    monkeypatch.setattr(question_sets, "questions", some)
+    pool = {"tasks": ["siqa"], "prompts": 5, "test": 2}
+    file, _ = read_data(parsed_spec({**values(data, tiny), "pool": pool}))
+    assert [prompt.record["choices"] for prompt in file.prompts] == [["a", "b"]] * 5
+    assert all("accepted" not in prompt.record for prompt in file.prompts)
+    assert file.answers == ("a",) * 5
 
 
 def test_shuffled_answers_are_another_cell(data: Path, tiny: Path, tmp_path: Path) -> None:
@@ -421,5 +508,11 @@ def test_tasks_that_are_hidden_are_replaced_by_clusters(
     rows = subpool(one, 60, 0)
     assert set(rows[:4].tolist()) < set(positions.tolist())
     assert true["tasks"] == {"colour": 4, "number": 4}
-    assert other["tasks"].keys() <= {"colour", "number"}  # what was chosen is told all the same
-    assert sum(other["tasks"].values()) == 8
+    of_task = Counter("colour" if p < 45 else "number" for p in positions.tolist())
+    assert other["tasks"] == of_task  # what was chosen is told all the same
+    assert (true["embeddings"], other["embeddings"]) == ("", "lsa")  # clusters are made of them
+    with PromptWorkspace.open(tmp_path / "w", read_only=True) as held:
+        costs = {c["model"]: c for c in overview(held)["overhead"]}
+    assert (
+        costs["random-balanced"]["embed"] == 0.0 < costs["random-balanced(tasks hidden)"]["embed"]
+    )

@@ -83,7 +83,7 @@ def test_label_saving_and_seeds_that_find_a_gain() -> None:
     assert rows["| k-center"].startswith("| k-center | 200 | not reached | below 0%")
     partial = [cell for cell in cells if (cell.seed, cell.budget) != (5, 200)]
     rows = {row.split(" | ")[0]: row for row in saving(partial)[3:]}
-    need = 50 + 50 * (0.08 - 0.0008) / 0.1  # of the other seeds, whose wobble is -0.0008 by the mean
+    need = 50 + 50 * (0.08 - 0.0008) / 0.1  # of whole seeds, whose mean wobble is -0.0008
     assert rows["| gist"].startswith(f"| gist | 200 | {need:.0f} | ")
     assert "| random" not in rows
     spread = 0.004 * math.sqrt(4 / 5)

@@ -14,16 +14,15 @@ import numpy as np
 
 from labeltrain.rng import stream
 from labeltrain.sft import models
-from labeltrain.sft.designs import design, made, needs_embeddings, needs_scores
+from labeltrain.sft.designs import design, looks_at_embeddings, made, needs_scores
 from labeltrain.sft.evaluation import Evaluation, TestItem, evaluate
 from labeltrain.sft.material import Material, repeats_part, scored_part, subpool
+from labeltrain.sft.prompts import Prompt
 from labeltrain.sft.scorer import POOLINGS
 from labeltrain.sft.selection import Question, choose
-from labeltrain.sft.study_spec import DesignSpec, SFTStudySpec
+from labeltrain.sft.study_spec import UNTUNED, DesignSpec, SFTStudySpec
 from labeltrain.sft.template import ChatFormat
 from labeltrain.sft.training import train
-
-UNTUNED = "untuned"
 
 
 @dataclass(frozen=True)
@@ -76,8 +75,8 @@ def picked_by(
         reserve=0.0,
     )
     prompts = [material.prompts[i] for i in rows.tolist()]
-    if cell.design.tasks == "hidden":
-        prompts = [replace(prompt, task="") for prompt in prompts]
+    seen = _tasks_seen(cell, prompts)
+    prompts = [replace(prompt, task=task) for prompt, task in zip(prompts, seen, strict=True)]
     started = time.perf_counter()
     choice = choose(
         question,
@@ -90,10 +89,25 @@ def picked_by(
     return rows[choice.positions], seconds, {"left_out": choice.left_out}
 
 
-def shuffled_within(tasks: Sequence[str], answers: Sequence[str], seed: int) -> list[str]:
+def _tasks_seen(cell: Cell, prompts: Sequence[Prompt]) -> list[str]:
+    """Return the tasks that the choice is told of."""
+    return ["" if cell.design.tasks == "hidden" else prompt.task for prompt in prompts]
+
+
+def shuffled_within(
+    tasks: Sequence[str], answers: Sequence[str], choices: Sequence[Sequence[str]], seed: int
+) -> list[str]:
     """Return the answers, those of each task dealt out anew among its prompts.
 
-    What is learned from them is the form that answers have, not what they say.
+    What is learned from them is the form that answers have, not what they say. An answer that is
+    none of the prompt's choices would not have that form: then it is one of them by chance.
+
+    Parameters
+    ----------
+    tasks, answers : sequence of str
+    choices : sequence of sequence of str
+        Of each prompt; empty where the answer is free.
+    seed : int
     """
     found = list(answers)
     rng = stream(seed, "shuffled answers")
@@ -101,6 +115,9 @@ def shuffled_within(tasks: Sequence[str], answers: Sequence[str], seed: int) -> 
         mine = [i for i, other in enumerate(tasks) if other == task]
         for i, j in zip(mine, rng.permutation(len(mine)).tolist(), strict=True):
             found[i] = answers[mine[j]]
+    for i, own in enumerate(choices):
+        if len(own) and found[i] not in own:
+            found[i] = own[int(rng.integers(len(own)))]
     return found
 
 
@@ -115,14 +132,15 @@ def trained_cell(
     prompts = [material.prompts[p] for p in positions.tolist()]
     answers = [material.answers[prompt.id] for prompt in prompts]
     if cell.design.answers == "shuffled":
-        answers = shuffled_within([prompt.task for prompt in prompts], answers, cell.seed)
+        choices = [material.choices.get(prompt.id, ()) for prompt in prompts]
+        answers = shuffled_within([p.task for p in prompts], answers, choices, cell.seed)
     pairs = [(p.messages, answer) for p, answer in zip(prompts, answers, strict=True)]
     done = train(spec.training(cell.seed), pairs, threads=spec.threads, progress=progress)
     found = _evaluated(spec, done.held, material.items)
     tasks = Counter(prompt.task for prompt in prompts)
     strategy = made(cell.design.name, cell.design.parameters, None)
     source = cell.design.embeddings or spec.embeddings
-    reads_embeddings = needs_embeddings(strategy)
+    reads_embeddings = looks_at_embeddings(strategy, _tasks_seen(cell, material.prompts))
     reads_scores = needs_scores(strategy) or (reads_embeddings and source in POOLINGS)
     body = {
         "key": cell.key,

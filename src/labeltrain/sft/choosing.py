@@ -16,7 +16,7 @@ import numpy as np
 from labeltrain.errors import BadInput, unknown_name
 from labeltrain.sft.answers import answers_of, skipped_of
 from labeltrain.sft.budget import parsed_budget
-from labeltrain.sft.designs import made, needs_embeddings, needs_scores, needs_tasks
+from labeltrain.sft.designs import looks_at_embeddings, made, needs_scores
 from labeltrain.sft.embedding import Embedded, embedded
 from labeltrain.sft.encoding_cost import keep_encoding_cost
 from labeltrain.sft.reading import read_prompts
@@ -132,9 +132,7 @@ def choose_in(
             )
         told = _told_again(workspace, kept)
         return told if out is None else _written(workspace, name, out, told)
-    looks = needs_embeddings(plain) or (
-        needs_tasks(plain) and not any(prompt.task for prompt in workspace.prompts)
-    )
+    looks = looks_at_embeddings(plain, (prompt.task for prompt in workspace.prompts))
     by_tokens = (
         parsed_budget(question.budget).unit == "tokens"
         or question.prices.get("price_per_1000_tokens") is not None

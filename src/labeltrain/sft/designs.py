@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -129,3 +129,8 @@ def needs_embeddings(strategy: Strategy) -> bool:
 def needs_tasks(strategy: Strategy) -> bool:
     """Return True for a strategy that goes by the tasks of the prompts."""
     return Need.GROUPS in strategy.needs
+
+
+def looks_at_embeddings(strategy: Strategy, tasks: Iterable[str]) -> bool:
+    """Return True if a choice reads features: clusters stand for tasks that no prompt has."""
+    return needs_embeddings(strategy) or (needs_tasks(strategy) and not any(tasks))

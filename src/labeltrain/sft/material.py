@@ -38,6 +38,8 @@ class Material:
         The pool; positions count in it.
     answers : dict of str to str
         By id; training sees those of chosen prompts only.
+    choices : dict of str to tuple of str
+        By id, of prompts that have some to choose from.
     items : list of TestItem
         Held out.
     scored : ScoredPool
@@ -50,6 +52,7 @@ class Material:
 
     prompts: tuple[Prompt, ...]
     answers: dict[str, str]
+    choices: dict[str, tuple[str, ...]]
     items: list[TestItem]
     scored: ScoredPool
     looked: dict[str, Embedded]
@@ -76,7 +79,8 @@ def read_data(spec: SFTStudySpec) -> tuple[PromptFile, list[TestItem]]:
     pool, held = split_questions(
         spec.pool.tasks, prompts=spec.pool.prompts, test=spec.pool.test, seed=spec.pool.seed
     )
-    rows = [{"id": q.id, "task": q.task, "prompt": q.prompt, "answer": q.answer} for q in pool]
+    # Other accepted answers would be labels; the choices stand in the prompt anyway.
+    rows = [{k: v for k, v in test_record(q).items() if k != "accepted"} for q in pool]
     file = read_prompts(rows, answers="keep")
     items = [
         TestItem(q.id, q.task, ({"role": "user", "content": q.prompt},), q.answer, q.accepted,
@@ -89,11 +93,22 @@ def read_data(spec: SFTStudySpec) -> tuple[PromptFile, list[TestItem]]:
 def prepared(
     workspace: PromptWorkspace,
     spec: SFTStudySpec,
-    answers: dict[str, str],
+    file: PromptFile,
     items: list[TestItem],
     bar: Shown,
 ) -> Material:
-    """Score and embed the pool once for all seeds."""
+    """Score and embed the pool once for all seeds.
+
+    Parameters
+    ----------
+    workspace : PromptWorkspace
+        It holds the pool, without answers.
+    spec : SFTStudySpec
+    file : PromptFile
+        The pool with its answers.
+    items : list of TestItem
+    bar : Shown
+    """
     held = models.load(spec.model, dtype=spec.score.dtype, threads=spec.threads)
     chat = ChatFormat(
         held.tokenizer,
@@ -151,9 +166,15 @@ def prepared(
             "prompts": len(workspace.prompts),
         }
         workspace.append("prepared", body)
+    answers = {p.id: a for p, a in zip(file.prompts, file.answers, strict=True) if a}
+    choices = {
+        p.id: tuple(str(c) for c in p.record["choices"])
+        for p in file.prompts if p.record.get("choices")
+    }  # fmt: skip
     return Material(
-        workspace.prompts, answers, items, scored, looked, gamma, find_repeats(workspace.prompts)
-    )
+        workspace.prompts, answers, choices, items, scored, looked, gamma,
+        find_repeats(workspace.prompts),
+    )  # fmt: skip
 
 
 def subpool(spec: SFTStudySpec, n: int, seed: int) -> np.ndarray:

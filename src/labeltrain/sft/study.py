@@ -42,6 +42,8 @@ def run_study(
     """
     bar = bar or Silent()
     file, items = read_data(spec)
+    if spec.subpool is not None and spec.subpool > len(file.prompts):
+        raise BadInput(f"subpool={spec.subpool} of {len(file.prompts)} prompts", "give fewer")
     size = spec.subpool or len(file.prompts)
     if spec.largest > size:
         raise BadInput(
@@ -66,8 +68,7 @@ def run_study(
         workspace.append("study spec", {"spec": told})
     with workspace:
         refuse_overlap(workspace, items, "the held-out prompts")
-        answers = {p.id: a for p, a in zip(file.prompts, file.answers, strict=True) if a}
-        material = prepared(workspace, spec, answers, items, bar)
+        material = prepared(workspace, spec, file, items, bar)
         trained = 0
         if not any(e.body["design"] == UNTUNED for e in workspace.events("cell")):
             _commit(workspace, untuned_cell(spec, material))
@@ -91,7 +92,7 @@ def designs_of(
     """Return the designs of a stage, the best of an earlier one among them.
 
     Best are those with the best mean of the main metric over seeds, at the largest budget of that
-    stage; designs that are named anyway are not counted.
+    stage; those that the stage has anyway are not counted.
     """
     found = list(stage.designs)
     if not stage.best:
@@ -105,7 +106,7 @@ def designs_of(
             for seed in earlier.seeds
             if Cell(one, earlier.budgets[-1], seed).key in results
         ]
-        if len(values) == len(earlier.seeds) and one.name not in {d.name for d in found}:
+        if len(values) == len(earlier.seeds) and not any(one.same(other) for other in found):
             mean = float(np.mean(values))
             means.append((mean if spec.low_is_good else -mean, place))
     return found + [earlier.designs[place] for _, place in sorted(means)[: stage.best]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -11,11 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from labeltrain.data.question_sets import TASKS
 from labeltrain.errors import BadInput, nearest, unknown_name
-from labeltrain.sft.designs import DESIGNS
+from labeltrain.needs import Need
+from labeltrain.sft.designs import DESIGNS, made, needs_tasks
 from labeltrain.sft.evaluation import LOW_IS_GOOD, METRICS
+from labeltrain.sft.scorer import POOLINGS
 from labeltrain.sft.training import TrainSettings
 
-BEST = re.compile(r"best (\d+) of (.+)")
+UNTUNED = "untuned"  # the model as it comes, among the results
 
 
 class _Strict(BaseModel):
@@ -43,8 +45,9 @@ class PoolSpec(_Strict):
             if task not in TASKS:
                 raise ValueError(f"no question set {task!r}; known: {', '.join(TASKS)}")
             count = value[task] if isinstance(value, Mapping) else 1
-            if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-                raise ValueError(f"{task}: {count!r} prompts; give 1 or more")
+            if not _whole(count) or count < 1:
+                raise ValueError(f"{task}: {count!r} prompts; give a whole number, 1 or more")
+        _refuse_twice(value, "question sets")
         return value
 
 
@@ -87,9 +90,14 @@ class DesignSpec(_Strict):
     def title(self) -> str:
         """The name in tables and plots."""
         told = [f"{k}={v}" for k, v in sorted(self.parameters.items())]
+        told += [f"embeddings={self.embeddings}"] if self.embeddings else []
         told += [] if self.answers == "true" else ["answers shuffled"]
         told += [] if self.tasks == "named" else ["tasks hidden"]
         return self.label or self.name + (f"({', '.join(told)})" if told else "")
+
+    def same(self, other: DesignSpec) -> bool:
+        """Tell whether another one is this design, whatever their labels."""
+        return self.model_copy(update={"label": ""}) == other.model_copy(update={"label": ""})
 
 
 class StageSpec(_Strict):
@@ -106,21 +114,41 @@ class StageSpec(_Strict):
     @classmethod
     def _named(cls, value: Any) -> Any:
         listed = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+        if not isinstance(listed, list | tuple) or not listed:
+            raise ValueError(f"{value!r}: give names of designs")
         return tuple({"name": v} if isinstance(v, str) else v for v in listed)
 
     @field_validator("seeds", mode="before")
     @classmethod
     def _range(cls, value: Any) -> Any:
         if isinstance(value, str) and (match := re.fullmatch(r"(\d+)-(\d+)", value.strip())):
-            return tuple(range(int(match[1]), int(match[2]) + 1))
-        return (value,) if isinstance(value, int) else value
+            value = tuple(range(int(match[1]), int(match[2]) + 1))
+        listed = value if isinstance(value, list | tuple) else (value,)
+        if not listed or not all(_whole(seed) and seed >= 0 for seed in listed):
+            raise ValueError(f"{value!r}: give whole numbers from 0 on, such as 0-4 or [0, 1, 2]")
+        _refuse_twice(listed, "seeds")
+        return listed
 
-    @field_validator("budgets")
+    @field_validator("budgets", mode="before")
     @classmethod
-    def _rising(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        if not value or value[0] < 1 or any(a >= b for a, b in pairwise(value)):
+    def _rising(cls, value: Any) -> Any:
+        listed = value if isinstance(value, list | tuple) else (value,)
+        if not listed or not all(_whole(budget) and budget >= 1 for budget in listed):
+            raise ValueError(f"{value!r}: give whole numbers of answers, 1 or more")
+        if any(a >= b for a, b in pairwise(listed)):
             raise ValueError("budgets have to rise")
-        return value
+        return listed
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _refuse_twice(values: Iterable[Any], what: str) -> None:
+    listed = list(values)
+    twice = [value for value in listed if listed.count(value) > 1]
+    if twice:
+        raise ValueError(f"{twice[0]!r} is given twice; {what} count once")
 
 
 class EvaluateSpec(_Strict):
@@ -190,8 +218,10 @@ def parsed_spec(values: Mapping[str, Any]) -> SFTStudySpec:
             where = ".".join(str(part) for part in one["loc"])
             told.append(f"{where}: {one['msg'].removeprefix('Value error, ')}")
         raise BadInput("; ".join(told), "docs/sft.md lists the keys of a study") from error
-    if (spec.pool.file is None) == (not spec.pool.tasks):
-        raise BadInput("pool: give tasks, or a file", "one of both")
+    if spec.pool.file is None and not spec.pool.tasks:
+        raise BadInput("pool: there are no tasks and no file", "give one of both")
+    if spec.pool.file is not None and spec.pool.tasks:
+        raise BadInput("pool: there are tasks and a file", "give one of both")
     if spec.pool.file is not None and spec.pool.test_file is None:
         raise BadInput("pool: a file needs a test_file", "held-out prompts with answers")
     if isinstance(spec.pool.tasks, Mapping) and spec.pool.prompts is not None:
@@ -209,9 +239,40 @@ def parsed_spec(values: Mapping[str, Any]) -> SFTStudySpec:
                 f"stage {stage.name!r}: best={stage.best}, of={stage.of!r}",
                 "name an earlier stage, and how many of its designs go on",
             )
+    _check_designs(spec)
     known = sorted(set(TrainSettings.__dataclass_fields__) - {"model", "seed"})
     for key in spec.train:
         if key not in known:
             raise unknown_name("key of train:", key, known)
     spec.training(0)
     return spec
+
+
+def _check_designs(spec: SFTStudySpec) -> None:
+    """Refuse, before anything is scored, designs that could not choose or be told apart."""
+    titled: dict[str, DesignSpec] = {}
+    for stage in spec.stages:
+        for place, one in enumerate(stage.designs):
+            what = f"stage {stage.name!r}: the design {one.title!r}"
+            if any(one.same(other) for other in stage.designs[:place]):
+                raise BadInput(f"{what} stands there twice", "name each design once")
+            if (one.label in DESIGNS and one.label != one.name) or one.label == UNTUNED:
+                raise BadInput(f"{what} has the name of another", "give another label")
+            if not titled.setdefault(one.title, one).same(one):
+                raise BadInput(f"{what} is not the one before of that name", "give it a label")
+            strategy = made(one.name, one.parameters, None)
+            if Need.TARGETS in strategy.needs:
+                raise BadInput(
+                    f"{what} needs prompts of a target, which a study has not",
+                    "labeltrain sft select --target chooses by it",
+                )
+            if one.tasks == "hidden" and not needs_tasks(strategy):
+                raise BadInput(f"{what} does not look at tasks", "leave out tasks: hidden")
+            source = one.embeddings or spec.embeddings
+            kept = [part.strip() for part in spec.score.pooling.split(",")]
+            if source in POOLINGS and source not in kept:
+                raise BadInput(
+                    f"{what} looks at embeddings {source!r}, and score.pooling keeps "
+                    f"{', '.join(kept)}",
+                    f"give score pooling: {','.join([*kept, source])}",
+                )
