@@ -87,15 +87,15 @@ def read(source: Path) -> list[Cell]:
             raise SystemExit(f"{source} holds no study")
         spec = parsed_spec(body)
         held = study.cells_of(workspace)
-        stages: dict[str, list[str]] = {key: [] for key in held}
+        stages: dict[str, list[str]] = {cells.UNTUNED: []}  # what no stage has any more is left out
         for stage in spec.stages:
             for one in study.designs_of(workspace, spec, stage):
                 for budget in stage.budgets:
                     for seed in stage.seeds:
                         key = cells.Cell(one, budget, seed).key
                         if key in held:
-                            stages[key].append(stage.name)
-    return [_cell(one, stages[key]) for key, one in held.items()]
+                            stages.setdefault(key, []).append(stage.name)
+    return [_cell(one, stages[key]) for key, one in held.items() if key in stages]
 
 
 def _cell(body: dict[str, Any], stages: list[str]) -> Cell:

@@ -40,6 +40,8 @@ class Cell:
         for option, usual in (("answers", "true"), ("tasks", "named")):  # as older studies have it
             if design[option] == usual:
                 del design[option]
+        if self.design.answers == "shuffled":  # older studies shuffled across choices
+            design["answers"] = "shuffled within choices"
         text = json.dumps([design, self.budget, self.seed])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
