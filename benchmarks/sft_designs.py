@@ -6,23 +6,26 @@
 Reads a study, or the cells of one that were kept with `--cells`, and prints tables in Markdown:
 
 - `random`: the mean over tasks of the NLL of held-out answers by number of answers, those with
-  answers dealt out anew within their tasks beside it (what the form of answers alone gives), and by
-  how many standard errors of the difference it falls;
-- of every stage with one budget and several designs: the designs, best first;
+  answers dealt out anew within their tasks beside it (what the form of answers alone gives), in all
+  and of each task;
+- of every stage with one budget and several designs, with what others have of its seeds: all, best
+  first;
 - of every stage with several budgets and designs, with what other stages have of its seeds: the
   designs at each, and their differences from random with the same seeds; the design at N against
   random at the next budget; label saving at random's score with as many as the design went to; how
   many seeds would show a gain as large as that of doubling random's labels; and the NLL and the
   answers of each task at one budget.
 
-Intervals are 95 %: t intervals of paired differences; label saving as reports have it.
+Intervals are 95 %: t intervals of paired differences, not corrected for their number; label saving
+as in reports, but of the NLL, where reports take the likelihood. Means are over all seeds that a
+design has, differences over those that random has too; so many are said where they are fewer.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,8 +35,8 @@ import numpy as np
 from labeltrain.metrics import label_saving, t_interval
 
 RANDOM, UNTUNED = "random", "untuned"
-POWER = 0.8416  # quantile of the normal: a difference is found four times of five
-NORMAL = 1.96
+POWER, LEVEL = 0.8, 0.05
+FORM = f"{RANDOM}(answers shuffled)"
 
 
 class Cell(NamedTuple):
@@ -120,29 +123,39 @@ def _cell(body: dict[str, Any], stages: list[str]) -> Cell:
 def markdown(cells: Sequence[Cell]) -> list[str]:
     """Return the tables."""
     stages = list(dict.fromkeys(stage for cell in cells for stage in cell.stages))
-    text = gate(cells)
+    text = [*gate(cells), *form(cells)]
+    told: list[list[Cell]] = []
     for stage in stages:
         mine = [cell for cell in cells if stage in cell.stages]
         designs = {cell.design for cell in mine}
         budgets = {cell.budget for cell in mine}
+        mine = _together(cells, stage, None if len(budgets) > 1 else budgets)
+        if len({cell.design for cell in mine}) < 2 or mine in told:
+            continue
+        told.append(mine)
         if len(budgets) > 1 and len(designs) > 1:
-            mine = _together(cells, stage)
             text += [*curves(mine), *ahead(mine), *saving(mine), *power(mine), *by_task(mine)]
-        elif len(designs) > 2:
+        elif len(budgets) == 1 and len(designs) > 2:
             text += screen(mine)
     return text
 
 
-def _together(cells: Sequence[Cell], stage: str) -> list[Cell]:
+def _together(
+    cells: Sequence[Cell], stage: str, budgets: Container[int] | None = None
+) -> list[Cell]:
     """Return the cells of a stage, and those of other stages that have its seeds."""
     seeds = {cell.seed for cell in cells if stage in cell.stages}
-    return [cell for cell in cells if stage in cell.stages or cell.seed in seeds]
+    return [
+        cell for cell in cells
+        if stage in cell.stages
+        or (cell.seed in seeds and (budgets is None or cell.budget in budgets))
+    ]  # fmt: skip
 
 
 def gate(cells: Sequence[Cell]) -> list[str]:
-    """Return how far random sampling goes; seeds that have several budgets are compared."""
+    """Return how far random sampling goes."""
     text = _head("Random answers", "NLL", "seeds", "exact match, %", "choice accuracy, %")
-    for name in (UNTUNED, f"{RANDOM}(answers shuffled)", RANDOM):
+    for name in (UNTUNED, FORM, RANDOM):
         for budget in sorted({cell.budget for cell in cells if cell.design == name}):
             mine = _at(cells, name, budget)
             scores = _scores(mine, "nll")
@@ -155,20 +168,42 @@ def gate(cells: Sequence[Cell]) -> list[str]:
     return text
 
 
+def form(cells: Sequence[Cell]) -> list[str]:
+    """Return what the form of answers teaches of each task, and what they say beside it."""
+    shuffled = [cell for cell in cells if cell.design == FORM]
+    if not shuffled:
+        return []
+    seeds, many = {cell.seed for cell in shuffled}, max(cell.budget for cell in shuffled)
+    rows = {
+        "untuned": [cell for cell in cells if cell.design == UNTUNED],
+        **{
+            f"{budget} random": [c for c in _at(cells, RANDOM, budget) if c.seed in seeds]
+            for budget in sorted({c.budget for c in cells if c.design == RANDOM})
+            if seeds <= {c.seed for c in _at(cells, RANDOM, budget)}
+        },
+        f"{many}, dealt out anew": _at(shuffled, FORM, many),
+    }
+    tasks = sorted({task for cell in shuffled for task in cell.nll})
+    text = _head("NLL", *tasks, "mean")
+    for name, mine in rows.items():
+        each = (f"{np.mean([cell.nll[task] for cell in mine]):.2f}" for task in tasks)
+        text.append(f"| {name} | {' | '.join(each)} | {_mean(mine, 'nll'):.3f} |")
+    return text
+
+
 def fall(cells: Sequence[Cell], few: int, many: int, other: str = RANDOM) -> tuple[float, float]:
-    """Return by how much the NLL of random sampling falls, and in standard errors.
+    """Return by how much the NLL falls within seeds, and in standard errors.
 
     Parameters
     ----------
     few, many : int
-        Numbers of answers.
+        Numbers of answers, of random at the end.
     other : str
         The design with few.
     """
-    first = _scores(_at(cells, other, few), "nll")
-    last = _scores(_at(cells, RANDOM, many), "nll")
-    gap = float(first.mean() - last.mean())
-    return gap, gap / float(np.hypot(_error(first), _error(last)))
+    first, last = _paired(cells, (other, few), (RANDOM, many))
+    gaps = first - last
+    return float(gaps.mean()), float(gaps.mean() / _error(gaps))
 
 
 def screen(cells: Sequence[Cell]) -> list[str]:
@@ -201,12 +236,14 @@ def curves(cells: Sequence[Cell]) -> list[str]:
         row = []
         for budget in budgets:
             mine, other = _paired(cells, (name, budget), (RANDOM, budget))
-            if not len(mine):
+            has = _at(cells, name, budget)
+            fewer = f", {len(mine)} seeds" if len(mine) < len(_at(cells, RANDOM, budget)) else ""
+            if not has:
                 row.append("")
-            elif name == RANDOM:
-                row.append(f"{mine.mean():.3f}")
+            elif name == RANDOM or not len(mine):
+                row.append(f"{_mean(has, 'nll'):.3f}")
             else:
-                row.append(f"{mine.mean():.3f}, {_interval(mine - other)}")
+                row.append(f"{_mean(has, 'nll'):.3f}, {_interval(mine - other)}{fewer}")
         text.append(f"| {name} | {' | '.join(row)} |")
     return text
 
@@ -310,14 +347,28 @@ def by_task(cells: Sequence[Cell]) -> list[str]:
 
 
 def seeds_for(gap: float, spread: float) -> int:
-    """Return how many paired seeds find a difference four times of five, at 5 %.
+    """Return how many paired seeds find a difference four times of five, by a t test at 5 %.
 
     Examples
     --------
     >>> seeds_for(0.05, 0.05)
-    8
+    10
     """
-    return max(2, int(np.ceil(((NORMAL + POWER) * spread / gap) ** 2)))
+    low, high = 1, 2
+    while _found(gap / spread, high) < POWER:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _found(gap / spread, middle) >= POWER else (middle, high)
+    return high
+
+
+def _found(size: float, seeds: int) -> float:
+    """Return how probably a paired t test finds a difference of so many of its spreads."""
+    from scipy.stats import nct, t
+
+    limit, moved = t.ppf(1 - LEVEL / 2, seeds - 1), size * np.sqrt(seeds)
+    return float(nct.sf(limit, seeds - 1, moved) + nct.cdf(-limit, seeds - 1, moved))
 
 
 def _steps(cells: Sequence[Cell]) -> Iterator[tuple[int, int]]:
@@ -387,10 +438,10 @@ def draw(cells: Sequence[Cell], path: Path) -> None:
     for stage in dict.fromkeys(stage for cell in cells for stage in cell.stages):
         some = [cell for cell in cells if stage in cell.stages]
         if len({c.budget for c in some}) > 1 and len({c.design for c in some}) > 1:
-            mine += _together(cells, stage)
+            mine += [cell for cell in _together(cells, stage) if cell not in mine]
     figure, ax = plt.subplots(figsize=(7, 4.4))
     for i, name in enumerate(_ordered(mine)):
-        colour = plt.get_cmap("tab10")(i)
+        colour = plt.get_cmap("tab20")(2 * i % 20 + i // 10)
         budgets = sorted({cell.budget for cell in mine if cell.design == name})
         means = [_mean(_at(mine, name, budget), "nll") for budget in budgets]
         ax.plot(budgets, means, color=colour, marker="o", label=name, linewidth=2)
