@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = [sys.executable, ROOT / "benchmarks" / "sft_designs.py"]
@@ -178,28 +179,78 @@ def test_the_docs_have_the_tables_of_the_cells_that_are_kept(kept: Path) -> None
         assert table in docs
 
 
+def of_design(rows: list[str], design: str) -> list[str]:
+    """Return the cells of a row of a table."""
+    (row,) = (row for row in rows if row.startswith(f"| {design} |"))
+    return [cell.strip() for cell in row.strip("|").split("|")]
+
+
 def test_the_docs_say_what_the_cells_say() -> None:
-    from benchmarks.sft_designs import fall, read, saving
+    from benchmarks.sft_designs import FORM, fall, power, read, saving
 
     cells = read(KEPT / "cells.jsonl")
-    docs = (ROOT / "docs" / "sft.md").read_text(encoding="utf-8")
-    row = next(r for r in saving([c for c in cells if "confirm" in c.stages]) if "min-margin" in r)
-    _, _, _, need, saved, _ = row.split("|")
+    docs = " ".join((ROOT / "docs" / "sft.md").read_text(encoding="utf-8").split())
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    confirm = [c for c in cells if "confirm" in c.stages]
+    _, _, need, saved = of_design(saving(confirm), "min-margin")
     share, low, high = re.findall(r"\d+", saved)
-    assert f"with {need.strip()}, {share} % less ({low} to {high} %)" in docs
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert f"reaches with {need.strip()} answers what 200 random ones" in readme
-    assert f"({share} % fewer, {low} to {high} %)" in readme
-    rise, errors = fall(cells, 25, 200)
+    assert f"with {need}, {share} % less ({low} to {high} %)" in docs
+    assert f"reaches with {need} answers what 200 random ones give ({share} % fewer" in readme
+    assert f"({share} % fewer, {low} to {high} %" in readme
+    rise, errors = fall(confirm, 50, 200)
     assert f"falls by {rise:.2f}, {errors:.0f} standard errors" in docs
-    form, more = fall(cells, 200, 200, "random(answers shuffled)")
-    assert f"({form:.2f} above 200 true ones, {more:.0f} standard errors)" in docs
+    gap, errors = fall(cells, 200, 200, FORM)
+    assert f"{gap:.2f} above 200 true ones, {errors:.1f} standard errors" in docs
+    half, quarter = (
+        sorted(int(of_design(power(confirm), budget)[place]) for budget in ("50", "100"))
+        for place in (4, 5)
+    )
+    assert f"half of a doubling needs {half[0]} to {half[1]} seeds" in docs
+    assert f"a quarter {quarter[0]} to {quarter[1]}" in docs
     screened = {c.design: c for c in cells if c.stages == ["screen"] and c.seed == 1000}
     for design, task, answers in (
         ("max-entropy", "nq-open", 80), ("mean-margin", "privacy-policy", 79),
         ("random", "asdiv", 5), ("max-entropy", "asdiv", 0), ("mean-margin", "asdiv", 0),
     ):  # fmt: skip
         assert screened[design].tasks.get(task, 0) == answers
+    chose = [c.score("nll") for c in cells if c.seed in (1000, 1001) and c.budget == 200
+             and c.design == "random"]  # fmt: skip
+    assert f"({screened_mean(cells):.3f} and {np.mean(chose):.3f})" in docs
+    longest = max(c.seconds.get("select", 0.0) for c in cells)
+    assert f"Choosing takes {longest:.1f} seconds at most" in docs
+
+
+def screened_mean(cells: Any) -> float:
+    mine = [c for c in cells if c.design == "min-margin" and "screen" in c.stages]
+    return float(np.mean([c.score("nll") for c in mine]))
+
+
+def test_the_docs_say_what_the_cells_of_the_skewed_pool_say() -> None:
+    from benchmarks.sft_designs import ahead, read, saving
+
+    cells = read(KEPT / "skewed.jsonl")
+    docs = " ".join((ROOT / "docs" / "sft.md").read_text(encoding="utf-8").split())
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    _, _, need, saved = of_design(saving(cells), "random-balanced")
+    share, low, high = re.findall(r"\d+", saved)
+    assert int(low) > 0
+    assert (
+        f"with {need} answers what 100 random ones give, {share} % less ({low} to {high} %)" in docs
+    )
+    assert f"reaches with {need} answers what 100 random ones give ({share} % fewer, " in readme
+    gap, low, high = re.findall(r"[-+]\d\.\d+", of_design(ahead(cells), "random-balanced")[-1])
+    assert f"({gap[1:]} above, from {low[1:]} below to {high[1:]} above)" in docs
+    _, _, need, _ = of_design(saving(cells), "random-balanced(tasks hidden)")
+    assert f"with {need} answers for random's 100" in docs
+    counts = yaml.safe_load((ROOT / "studies" / "sft-skewed.yaml").read_text())["pool"]["tasks"]
+
+    def as_the_pool(design: str) -> str:
+        mine = [c for c in cells if (c.design, c.budget) == (design, 50)]
+        each = [sum(c.nll[t] * n for t, n in counts.items()) / sum(counts.values()) for c in mine]
+        return f"{np.mean(each):.2f}"
+
+    assert f"({as_the_pool('random-balanced')} against {as_the_pool('random')})" in docs
+    assert f"({as_the_pool('random-balanced(tasks hidden)')} with 50 answers)" in docs
 
 
 def test_the_form_of_answers_is_told_by_task_and_a_stage_once() -> None:
