@@ -20,12 +20,12 @@ from labeltrain.data import question_sets
 from labeltrain.data.question_sets import Question
 from labeltrain.errors import BadInput, LabelTrainError
 from labeltrain.sft import cells, selection
-from labeltrain.sft.cells import UNTUNED, Cell, shuffled_within
+from labeltrain.sft.cells import Cell, shuffled_within
 from labeltrain.sft.material import read_data, subpool
 from labeltrain.sft.overview import overview
 from labeltrain.sft.results import LIKELIHOOD, read_results
 from labeltrain.sft.study import cells_of, designs_of, run_study
-from labeltrain.sft.study_spec import SFTStudySpec, parsed_spec
+from labeltrain.sft.study_spec import UNTUNED, SFTStudySpec, parsed_spec
 from labeltrain.sft.workspace import PromptWorkspace
 
 ROOT = Path(__file__).parents[2]

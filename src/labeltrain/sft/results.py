@@ -12,9 +12,9 @@ import yaml
 
 from labeltrain.errors import BadInput
 from labeltrain.metrics.curves import Curve, Experiment, Results
-from labeltrain.sft.cells import UNTUNED, Cell
+from labeltrain.sft.cells import Cell
 from labeltrain.sft.study import cells_of, designs_of, spec_of
-from labeltrain.sft.study_spec import SFTStudySpec, StageSpec, parsed_spec
+from labeltrain.sft.study_spec import UNTUNED, SFTStudySpec, StageSpec, parsed_spec
 from labeltrain.sft.workspace import PromptWorkspace
 
 LIKELIHOOD = "answer_likelihood"  # exp(-nll), the mean over tokens and tasks: rises, unlike nll

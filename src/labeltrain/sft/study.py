@@ -11,10 +11,10 @@ import numpy as np
 
 from labeltrain.errors import BadInput
 from labeltrain.sft.cell_workers import trained_by
-from labeltrain.sft.cells import UNTUNED, Cell, Finished, trained_cell, untuned_cell
+from labeltrain.sft.cells import Cell, Finished, trained_cell, untuned_cell
 from labeltrain.sft.material import Material, prepared, read_data
 from labeltrain.sft.pipeline import Shown, Silent
-from labeltrain.sft.study_spec import DesignSpec, SFTStudySpec, StageSpec
+from labeltrain.sft.study_spec import UNTUNED, DesignSpec, SFTStudySpec, StageSpec
 from labeltrain.sft.tuning import refuse_overlap
 from labeltrain.sft.workspace import PromptWorkspace
 
