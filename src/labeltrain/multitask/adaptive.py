@@ -107,7 +107,7 @@ def run(
     centres = (np.zeros((aims.tasks, aims.rows.shape[1])), np.zeros(aims.tasks))
     if plan.intercept:
         centres, aims = aims.means(), aims.centred()
-    _check(source, aims, plan, dimension, known, learner)
+    refuse_impossible(source, aims.rows.shape[1], aims.counts, plan, dimension, known, learner)
     how, prices = plan.how, plan.prices(len(source.available))
     learn = _nothing if plan.method == "target-only" else learner or linear_learner(dimension)
     schedule = plan.schedule()
@@ -271,26 +271,41 @@ def _measured(
     )
 
 
-def _check(
+def refuse_impossible(
     source: TaskSource,
-    aims: Samples,
+    features: int,
+    counts: np.ndarray,
     plan: Plan,
     dimension: int,
     known: tuple[np.ndarray, np.ndarray] | None,
-    learner: Learner | None,
+    learner: Learner | None = None,
 ) -> None:
-    """Refuse, before anything is drawn, what could not be carried out."""
-    tasks, features = len(source.available), aims.rows.shape[1]
+    """Refuse, before anything is drawn, what could not be carried out.
+
+    Parameters
+    ----------
+    source : TaskSource
+    features : int
+    counts : ndarray of int, shape (T,)
+        Samples of each target.
+    plan, dimension, known, learner
+        As in :func:`run`.
+
+    Raises
+    ------
+    BadInput
+    """
+    tasks = len(source.available)
     most = features if plan.method == "target-only" else min(features, tasks)
     if learner is None and not 1 <= dimension <= most:
         raise BadInput(
             f"dimension={dimension} for {features} features and {tasks} source tasks",
             f"give a whole number from 1 to {most}",
         )
-    few = np.flatnonzero(aims.counts < 2)
+    few = np.flatnonzero(counts < 2)
     if len(few):
         raise BadInput(
-            f"target {few[0]} has {aims.counts[few[0]]} samples", "give two or more: it is all "
+            f"target {few[0]} has {counts[few[0]]} samples", "give two or more: it is all "
             "that tells which sources matter",
         )  # fmt: skip
     if plan.how.known and (known is None or np.shape(known[0])[-1] != tasks):

@@ -28,6 +28,9 @@ class SharedLinear:
         Mean squared error of the samples it was learned from.
     steps : int
         Steps taken.
+    features : float, optional
+        As many as d free ones would be, under the penalty: ``sum s / (s + penalty)`` over the
+        eigenvalues s of the rows' second moments. d by default.
 
     Notes
     -----
@@ -38,6 +41,7 @@ class SharedLinear:
     heads: np.ndarray
     error: float
     steps: int
+    features: float | None = None
 
     def encode(self, rows: np.ndarray) -> np.ndarray:
         """Return the representation of rows, float64 (n, K)."""
@@ -45,9 +49,9 @@ class SharedLinear:
 
     @property
     def freedom(self) -> int:
-        """Numbers that determine the representation, K (d - K)."""
+        """Numbers that determine the representation, K (d - K), fewer under a penalty."""
         d, k = self.basis.shape
-        return k * (d - k)
+        return round(k * max((d if self.features is None else self.features) - k, 0.0))
 
 
 def alternating_least_squares(
@@ -145,6 +149,10 @@ def in_turn(
     SharedLinear
     """
     second = samples.rows.T @ samples.rows / int(samples.counts.sum())
+    free = float(len(second))
+    if penalty > 0:
+        sizes = np.maximum(np.linalg.eigvalsh(second), 0.0)
+        free = float((sizes / (sizes + penalty)).sum())
     second[np.diag_indices(len(second))] += penalty + 1e-9 * mean_square(samples)
     factor = np.linalg.inv(second)
     taken = 0
@@ -157,7 +165,7 @@ def in_turn(
         if turned <= tolerance:
             break
     heads = heads_for(basis)
-    return SharedLinear(basis, heads, _error(basis, heads, samples), taken)
+    return SharedLinear(basis, heads, _error(basis, heads, samples), taken, free)
 
 
 def alternating_descent(
