@@ -85,8 +85,8 @@ def run(
 
     Noisy heads give a wrong support, and a wrong support starves the tasks that matter. While
     the error of a head is more than 0.3 of the target's head, the share ``1 - (0.3 / error)^2`` of
-    what the relevance would decide is drawn of all tasks alike instead, with a warning. The 0.3 is a
-    rule of thumb, tried on made-up tasks.
+    what the relevance would decide is drawn of all tasks alike instead, with a warning. The 0.3 is
+    a rule of thumb, tried on made-up tasks.
 
     References
     ----------

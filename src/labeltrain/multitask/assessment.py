@@ -10,8 +10,8 @@ import numpy as np
 from labeltrain.multitask.linear import heads_of, left_out_head
 from labeltrain.multitask.samples import Samples
 
-# Heads are known well enough below this error, as a share of the target's head. A rule of thumb that
-# came with the description of the method, tried on made-up tasks; nothing derives it.
+# Heads are known well enough below this error, as a share of the target's head. A rule of thumb
+# that came with the description of the method, tried on made-up tasks; nothing derives it.
 RESOLVED = 0.3
 PENALTIES = np.concatenate([[1e-12], 10.0 ** np.arange(-7.0, 3.5, 0.5)])  # a sample
 

@@ -144,9 +144,7 @@ def _fitted(samples: Samples, tasks: np.ndarray, dimension: int) -> tuple[Shared
     """Return a representation whose heads are a linear map of the tasks, and that map (K, r)."""
     start = alternating_least_squares(samples, dimension, steps=20)
     small = samples.compressed()
-    found = in_turn(
-        small, start.basis, lambda b: _map_for(b, small, tasks) @ tasks, steps=ROUNDS
-    )
+    found = in_turn(small, start.basis, lambda b: _map_for(b, small, tasks) @ tasks, steps=ROUNDS)
     return found, _map_for(found.basis, small, tasks)
 
 

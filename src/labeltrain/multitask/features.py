@@ -85,9 +85,7 @@ def encode(
     )
 
 
-def _refuse_widths(
-    sets: Sequence[Dataset], parts: Sequence[np.ndarray], encoder: Encoder
-) -> None:
+def _refuse_widths(sets: Sequence[Dataset], parts: Sequence[np.ndarray], encoder: Encoder) -> None:
     for one, part in zip(sets, parts, strict=True):
         if part.shape[1] != parts[0].shape[1]:
             raise BadInput(

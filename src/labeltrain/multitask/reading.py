@@ -119,7 +119,7 @@ def read_tasks(target: str, sources: Sequence[str], reading: Reading | None = No
 
 
 def _same_question(task: Task, target: Task, held: Sequence[Source]) -> bool:
-    """Tell whether an answer of a task is one of the target: the same class, or the other of two."""
+    """Tell whether an answer of a task is one of the target: its class, or the other of two."""
     if task.data_set != target.data_set or not np.isin(task.items, target.items).any():
         return False
     dataset = held[task.data_set].dataset
@@ -127,9 +127,7 @@ def _same_question(task: Task, target: Task, held: Sequence[Source]) -> bool:
     return two or task.class_index == target.class_index
 
 
-def _target_of(
-    name: str, reading: Reading, held: dict[str, Source], tasks: Sequence[Task]
-) -> Task:
+def _target_of(name: str, reading: Reading, held: dict[str, Source], tasks: Sequence[Task]) -> Task:
     """Read a target that is no task of the sources."""
     try:
         parts = _tasks_of(name, replace(reading, task_column=None), held)
@@ -204,8 +202,8 @@ def _data_sets(name: str) -> list[str]:
 
 
 def _read(name: str, reading: Reading, number: int, taken: set[str]) -> Source:
-    short = name if name in data.names() or name.startswith(HUB) else Path(name).name
-    if short in taken:
+    short = name if name in data.names() or name.startswith(HUB) else Path(name).stem
+    if not short or short in taken:
         short = name
     path = Path(name).expanduser()
     groups: list[str] | None = None
@@ -229,9 +227,7 @@ def _loaded(name: str, path: Path, reading: Reading) -> Dataset:
     return data.load(name, **(reading.options() if columns else {}))
 
 
-def _read_file(
-    path: Path, reading: Reading
-) -> tuple[Dataset, list[str] | None, np.ndarray | None]:
+def _read_file(path: Path, reading: Reading) -> tuple[Dataset, list[str] | None, np.ndarray | None]:
     """Read a file with columns; the task and the number to be predicted are no features."""
     held = readers.read_columns(path, delimiter=reading.delimiter, encoding=reading.encoding)
     aside = {
@@ -306,7 +302,9 @@ def _tasks(
             for g, items in parts
         )  # fmt: skip
     return tuple(
-        _of_class(short, dataset, number, group, items, c) for group, items in parts for c in classes
+        _of_class(short, dataset, number, group, items, c)
+        for group, items in parts
+        for c in classes
     )
 
 

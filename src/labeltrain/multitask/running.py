@@ -365,9 +365,13 @@ def _counted(progress: Progress | None, name: str) -> Any:
     if progress is None:
         return None
 
+    last: int | None = None
+
     def show(done: int, total: int) -> None:
-        if done == 0:
+        nonlocal last
+        if last in (None, total):  # the first call, or another data set
             progress.stage(name, float(total))
+        last = done
         progress.advance_to(float(done))
 
     return show

@@ -21,7 +21,7 @@ def target_scores(predicted: np.ndarray, values: np.ndarray, kind: Kind) -> dict
     -------
     dict of str to float
         ``mse``; ``explained``, 1 - mse / variance (below 0: worse than the mean of the test items);
-        and for binary targets ``accuracy`` (at 0.5) and ``auc``. nan where test items are all alike.
+        and for binary targets ``accuracy`` (at 0.5) and ``auc``. nan where items are all alike.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""One seed of a run on known data: what is held out, what is known of the target, what sources give."""
+"""One seed of a run on known data: what is held out, what is labelled, what sources give."""
 
 from __future__ import annotations
 
@@ -143,8 +143,8 @@ def simulate(
     target_labels : int
         Samples of the target whose answers are known.
     test_share : float
-        Of the target's items, where sources share them: those are held out from sources, too. A test
-        split of the data set's own goes first. Where nothing is shared, all that is not labelled
+        Of the target's items, where sources share them: those are held out from sources, too. A
+        test split of the data set's own goes first. Where nothing is shared, all that is not labelled
         is tested on.
     components : int
         Features are reduced to so many; see :func:`~labeltrain.multitask.features.reduced`.

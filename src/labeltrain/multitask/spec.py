@@ -16,7 +16,7 @@ from labeltrain.multitask.plan import Plan
 from labeltrain.multitask.reading import Reading
 from labeltrain.multitask.tasks import Task
 
-BASELINE = "uniform"
+BASELINE, ALONE = "uniform", "target-only"
 
 
 def _whole(value: Any) -> Any:
@@ -48,7 +48,7 @@ class RunSpec(BaseModel):
     budget: float = Field(ge=0, description="samples of all source tasks together")
     method: str = Field(default="l1", description="how the budget is shared")
     beside: Annotated[tuple[str, ...], BeforeValidator(_names)] = Field(
-        default=(BASELINE, "target-only"), description="methods run with the same seeds"
+        default=(BASELINE, ALONE), description="methods run with the same seeds"
     )
     target_labels: Whole = Field(default=50, ge=2, description="labelled samples of the target")
     test_share: float = Field(
@@ -176,7 +176,8 @@ def make_spec(values: Mapping[str, Any]) -> RunSpec:
     Raises
     ------
     BadInput
-        Unknown options (with the nearest known one), impossible values, methods that need true heads.
+        Unknown options (with the nearest known one), impossible values, methods that need true
+        heads.
 
     Examples
     --------

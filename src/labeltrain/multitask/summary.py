@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from labeltrain.metrics import Comparison, Saving, compare, label_saving, t_interval
+from labeltrain.metrics import (
+    Comparison,
+    Saving,
+    binomial_interval,
+    compare,
+    label_saving,
+    t_interval,
+)
 from labeltrain.multitask.results import MethodRun, RunResults
 from labeltrain.multitask.scores import SCORES
-from labeltrain.multitask.spec import BASELINE
+from labeltrain.multitask.spec import ALONE, BASELINE
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,8 @@ class MethodSummary:
     difference : Comparison or None
         Mean squared error minus that of uniform, paired by seed: below 0 is better. Its `wins`
         counts seeds with the smaller error.
+    beyond_target : Comparison or None
+        The same against target-only, which draws nothing.
     savings : tuple of Saving
         Samples saved against uniform.
     seconds : float
@@ -86,6 +95,7 @@ class MethodSummary:
     mixed: tuple[float, ...]
     noisy: int
     difference: Comparison | None = None
+    beyond_target: Comparison | None = None
     savings: tuple[Saving, ...] = ()
     seconds: float = 0.0
 
@@ -192,6 +202,7 @@ def _summary(results: RunResults, name: str, runs: list[MethodRun]) -> MethodSum
         ),
         sum(not run.epochs[0]["resolved"] for run in runs),
         difference,
+        _paired(runs, results.of(ALONE)) if name != ALONE else None,
         savings,
         float(np.mean([run.seconds for run in runs])),
     )
@@ -218,19 +229,19 @@ def _estimate(runs: list[MethodRun], score: str) -> Estimate | None:
     if not len(values):
         return None
     if len(values) > 1:
-        limits = t_interval(values)
-        return Estimate(float(values.mean()), *(limits or (None, None)), over="seeds")
+        low, high = t_interval(values) or (None, None)
+        if low is not None and high is not None and score in ("accuracy", "auc"):
+            low, high = max(low, 0.0), min(high, 1.0)
+        return Estimate(float(values.mean()), low, high, "seeds")
     return _of_one(runs[0], score, float(values[0]))
 
 
 def _of_one(run: MethodRun, score: str, value: float) -> Estimate:
     """Return the score of one seed, with an interval over its test items where there is one."""
     if score == "mse":
-        limits = t_interval((run.predictions[-1] - run.test_values) ** 2)
-        return Estimate(value, *(limits or (None, None)), over="test items" if limits else "")
+        low, high = t_interval((run.predictions[-1] - run.test_values) ** 2) or (None, None)
+        return Estimate(value, low, high, "" if low is None else "test items")
     if score == "accuracy":
-        from labeltrain.metrics import binomial_interval
-
         right = int(((run.predictions[-1] >= 0.5) == (run.test_values >= 0.5)).sum())
         return Estimate(value, *binomial_interval(right, len(run.test)), over="test items")
     return Estimate(value)
@@ -246,13 +257,21 @@ def _against(
         return None, ()
     mine, other = (np.array([[e["scores"]["mse"] for e in pair[i].epochs] for pair in pairs])
                    for i in (0, 1))  # fmt: skip
-    # Signs are turned, since `wins` counts where the first number is the larger.
-    found = compare(-mine[:, -1], -other[:, -1])
-    low = None if found.high is None else -found.high
-    high = None if found.low is None else -found.low
-    difference = Comparison(**{**asdict(found), "difference": -found.difference, "low": low,
-                               "high": high})  # fmt: skip
+    difference = _paired(runs, results.of(BASELINE))
     budgets = np.mean([[e["spent"] for e in pair[1].epochs] for pair in pairs], axis=0)
     if mine.shape != other.shape or len(budgets) < 2 or (np.diff(budgets) <= 0).any():
         return difference, ()
     return difference, label_saving(budgets, -mine, -other)
+
+
+def _paired(runs: list[MethodRun], others: list[MethodRun]) -> Comparison | None:
+    """Return the mean squared error minus that of another method, over the seeds both have."""
+    base = {run.seed: run.score("mse") for run in others}
+    pairs = np.array([(run.score("mse"), base[run.seed]) for run in runs if run.seed in base])
+    if not len(pairs):
+        return None
+    # Signs are turned, since `wins` counts where the first number is the larger.
+    found = compare(-pairs[:, 0], -pairs[:, 1])
+    low = None if found.high is None else -found.high
+    high = None if found.low is None else -found.low
+    return replace(found, difference=-found.difference, low=low, high=high)

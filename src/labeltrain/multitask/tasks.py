@@ -1,4 +1,4 @@
-"""Tasks of a data set: which items they have, and an answer to each that is read when it is asked."""
+"""Tasks of a data set: the items they have, and answers that are read when they are asked."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Task:
     Attributes
     ----------
     name : str
-        Such as ``yeast:Class3``, ``shops.csv:Rome`` or ``shops.csv:Rome/returned``.
+        Such as ``yeast:Class3``, ``shops:Rome`` or ``shops:Rome/returned``.
     data_set : int
         Which of the data sets that were read.
     items : ndarray of int64

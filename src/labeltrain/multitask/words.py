@@ -5,11 +5,10 @@ from __future__ import annotations
 from labeltrain.metrics import Comparison
 from labeltrain.multitask.assessment import RESOLVED
 from labeltrain.multitask.methods import method_named
-from labeltrain.multitask.spec import BASELINE
+from labeltrain.multitask.spec import ALONE, BASELINE
 from labeltrain.multitask.summary import Estimate, MethodSummary, RunSummary
 from labeltrain.report.words import p_text, saving_sentence, seeds_text, signed
 
-ALONE = "target-only"
 TITLES = {
     "mse": "mean squared error",
     "explained": "variance explained",
@@ -65,48 +64,41 @@ def sentences(summary: RunSummary) -> list[str]:
     own = summary.chosen
     if own is None:
         return ["Nothing is done yet: run the same command again to go on."]
-    told = [_against_uniform(own)] if own.difference is not None else []
+    told = []
+    if own.difference is not None:
+        told.append(_verdict(own.method, BASELINE, own.difference))
     if own.savings:
         told.append(saving_sentence(own.savings[-1], own.method, BASELINE, own.spent))
-    alone = summary.of(ALONE)
-    if alone is not None and own.method != ALONE:
-        told.append(_against_nothing(own, alone))
+    if own.beyond_target is not None:
+        told.append(_verdict(own.method, ALONE, own.beyond_target))
+        if own.beyond_target.difference >= 0:
+            told.append(
+                "The labelled target samples alone do as well, by the mean: nothing says that "
+                "these sources help."
+            )
     if own.method != ALONE:
         told.append(
-            f"{own.missed:.0%} of the target's signal is missed: no source explains it, however many "
-            "samples are drawn."
+            f"About {own.missed:.0%} of the target's signal is missed: the sources do not explain "
+            "it, however many samples are drawn."
         )
     return told + _noise(own)
 
 
-def _against_uniform(own: MethodSummary) -> str:
-    difference = own.difference
-    if difference is None:
-        return ""
+def _verdict(method: str, other: str, difference: Comparison) -> str:
     seeds, change = seeds_text(difference.seeds), difference_text(difference)
     if difference.low is None or difference.high is None:
         return (
-            f"{own.method} minus {BASELINE}: {change} of mean squared error, {seeds}; one seed says "
+            f"{method} minus {other}: {change} of mean squared error, {seeds}; one seed says "
             "nothing of another, so nothing is shown yet (--seeds 10)."
         )
     if difference.high < 0:
-        verdict = f"{own.method} is better than {BASELINE}"
+        verdict = f"{method} is better than {other}"
     elif difference.low > 0:
-        verdict = f"{own.method} is worse than {BASELINE}"
+        verdict = f"{method} is worse than {other}"
     else:
-        verdict = f"No difference between {own.method} and {BASELINE} is shown"
+        verdict = f"No difference between {method} and {other} is shown"
     p = "" if difference.p is None else f", p {p_text(difference.p)}"
-    return (
-        f"{verdict}: mean squared error {change}, smaller in {difference.wins} of {seeds}{p}."
-    )
-
-
-def _against_nothing(own: MethodSummary, alone: MethodSummary) -> str:
-    mine, other = own.scores["mse"].value, alone.scores["mse"].value
-    told = f"mean squared error {number(mine)}, and {number(other)} without source tasks"
-    if other <= mine:
-        return f"These sources do not help: {told}. The labelled target samples alone do as well."
-    return f"The sources help: {told}, by the mean."
+    return f"{verdict}: mean squared error {change}, smaller in {difference.wins} of {seeds}{p}."
 
 
 def _noise(own: MethodSummary) -> list[str]:
