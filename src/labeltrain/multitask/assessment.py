@@ -148,8 +148,11 @@ def _unsure(
     if not np.isfinite(noise):
         return float("inf")
     k = len(heads)
-    # Noise makes a head longer: K noise^2 / n is taken off its squared length.
-    squares = (wanted**2).sum(axis=0) - noise**2 * k / np.maximum(targets.counts, 1)
+    # Noise makes a head longer: what it adds to the squared length by least squares, about
+    # K noise^2 / (n - K - 1), is taken off. Of K + 1 samples or fewer nothing is left.
+    free = np.maximum(targets.counts - k - 1.0, 0.0)
+    with np.errstate(divide="ignore"):
+        squares = (wanted**2).sum(axis=0) - noise**2 * k / free
     shortest = float(np.sqrt(max(float(squares.min()), 0.0)))
     each = float(sources.counts.mean())
     return noise * float(np.sqrt(k / each)) / shortest if shortest > 0 else float("inf")

@@ -46,6 +46,7 @@ def choose_dimension(
     *,
     dimensions: Sequence[int] = DIMENSIONS,
     ridges: Sequence[float] = RIDGES,
+    most: int | None = None,
 ) -> Choice:
     """Return the dimension and the penalty that predict left-out source samples best.
 
@@ -58,6 +59,8 @@ def choose_dimension(
         tried instead.
     ridges : sequence of float
         As in :func:`~labeltrain.multitask.linear.alternating_least_squares`.
+    most : int, optional
+        No dimension above it: the target's head has to be told from its few samples, too.
 
     Returns
     -------
@@ -79,7 +82,7 @@ def choose_dimension(
     >>> choose_dimension(Samples.of([tasks.draw(m, 40) for m in range(10)])).dimension
     3
     """
-    most = min(samples.rows.shape[1], samples.tasks)
+    most = max(min(samples.rows.shape[1], samples.tasks, most or samples.tasks), 1)
     sizes = sorted({min(k, most) for k in dimensions})
     parts = [fold for f in range(FOLDS) if (fold := _fold(samples, f)) is not None]
     if not parts:

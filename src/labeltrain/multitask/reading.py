@@ -133,7 +133,8 @@ def _target_of(name: str, reading: Reading, held: dict[str, Source], tasks: Sequ
         parts = _tasks_of(name, replace(reading, task_column=None), held)
     except BadInput as error:
         known = [task.name for task in tasks]
-        close = nearest(name, known)
+        ends = {task.name.partition(BETWEEN)[2] or task.name: task.name for task in tasks}
+        close = nearest(name, known) or ends.get(nearest(name, ends) or "")
         raise BadInput(
             f"the target {name!r} is no task of the sources, and {error.problem}",
             f"{f'did you mean {close!r}? ' if close else ''}tasks: {some(known)}",

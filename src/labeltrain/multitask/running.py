@@ -30,6 +30,7 @@ from labeltrain.store import Event, Workspace
 
 KIND = "multitask"
 FORMAT = 1
+LABELS_A_DIMENSION = 4  # of the target: its head is told by them alone
 
 
 class Progress(Protocol):
@@ -266,9 +267,9 @@ def chosen(spec: RunSpec, simulation: Simulation) -> dict[str, Any]:
     drawn = run(source, [simulation.target()], first, dimension=1).counts
     again = simulation.source()
     samples = Samples.of([again.draw(m, int(count)) for m, count in enumerate(drawn)])
-    given: dict[str, Any] = {}
+    given: dict[str, Any] = {"most": len(simulation.labelled) // LABELS_A_DIMENSION}
     if spec.dimension is not None:
-        given["dimensions"] = (spec.dimension,)
+        given = {"dimensions": (spec.dimension,)}
     if spec.ridge is not None:
         given["ridges"] = (spec.ridge,)
     found = choose_dimension(samples, **given)

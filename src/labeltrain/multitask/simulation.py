@@ -144,8 +144,8 @@ def simulate(
         Samples of the target whose answers are known.
     test_share : float
         Of the target's items, where sources share them: those are held out from sources, too. A
-        test split of the data set's own goes first. Where nothing is shared, all that is not labelled
-        is tested on.
+        test split of the data set's own goes first. Where nothing is shared, all that is not
+        labelled is tested on.
     components : int
         Features are reduced to so many; see :func:`~labeltrain.multitask.features.reduced`.
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
-from labeltrain.errors import BadInput, refuse_unknown_parameters
+from labeltrain.errors import BadInput, refuse_unknown_parameters, unknown_name
 from labeltrain.multitask.features import COMPONENTS
 from labeltrain.multitask.methods import method_named
 from labeltrain.multitask.plan import Plan
@@ -111,15 +111,15 @@ class RunSpec(BaseModel):
             held["columns"] = tuple(held["columns"])
         return Reading(**held)
 
-    def plan(self, method: str, seed: int, tasks: tuple[Task, ...]) -> Plan:
+    def plan(self, method: str, seed: int, tasks: tuple[Task, ...] | None = None) -> Plan:
         """Return what a method does with a seed.
 
         Parameters
         ----------
         method : str
         seed : int
-        tasks : tuple of Task
-            The sources, whose costs are wanted.
+        tasks : tuple of Task, optional
+            The sources, whose costs are wanted; all cost 1 without.
 
         Returns
         -------
@@ -137,7 +137,7 @@ class RunSpec(BaseModel):
             penalty=self.penalty,
             unexplained=self.unexplained,
             top=self.top,
-            costs=self._costs(tasks),
+            costs=None if tasks is None else self._costs(tasks),
             guard=self.guard,
             intercept=True,
             seed=seed,
@@ -147,7 +147,9 @@ class RunSpec(BaseModel):
         if not self.costs:
             return None
         names = [task.name for task in tasks]
-        refuse_unknown_parameters("costs", self.costs, names)
+        for name in self.costs:
+            if name not in names:
+                raise unknown_name("source task in costs", name, names)
         return tuple(self.costs.get(name, 1.0) for name in names)
 
     def as_json(self) -> dict[str, Any]:
@@ -201,5 +203,5 @@ def make_spec(values: Mapping[str, Any]) -> RunSpec:
                 f"method {name} takes the true heads of all tasks as known",
                 "use it on made-up tasks, from Python; here use l1, l2, elastic-net or optimal",
             )
-        spec.plan(name, spec.seeds[0], ())  # refuses options that mean nothing
+        spec.plan(name, spec.seeds[0])  # refuses options that mean nothing
     return spec
