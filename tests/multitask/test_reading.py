@@ -178,7 +178,7 @@ def test_fewer_features() -> None:
          "classes with label_column"),
         (lambda p: read_tasks("Oslo", [str(p)], Reading(task_column="shop", columns=("shop",))),
          "task_column and columns"),
-        (lambda p: read_tasks("Oslo", [str(p)], Reading(task_column="shop")), "no item has a label"),
+        (lambda p: read_tasks("Oslo", [str(p)], Reading(task_column="shop")), "no item has a"),
         (lambda p: encode(read_tasks("digits:3", ["yeast", "digits"])), "of shape"),
         (lambda p: encode(read_tasks("digits:3", ["mnist-5k", "digits"])), "image items"),
         (lambda p: reduced(np.eye(3, dtype=np.float32), np.arange(3), 0), "components"),

@@ -261,9 +261,7 @@ def essence(results: RunResults) -> list[Any]:
     ]  # fmt: skip
 
 
-def test_a_run_that_was_stopped_ends_alike(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_was_stopped_ends_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = make_spec({**DIGITS, "seeds": 2, "dimension": None})
     assert run_in(spec, tmp_path / "whole")
     assert not run_in(spec, tmp_path / "whole")
@@ -301,7 +299,7 @@ def test_another_run_or_other_data_is_refused(tmp_path: Path) -> None:
     }  # fmt: skip
     spec = make_spec({**options, "seeds": 2})
     run_in(spec, tmp_path / "w")
-    with pytest.raises(BadInput, match="budget: 300.0, not 200.0"):
+    with pytest.raises(BadInput, match=r"budget: 300\.0, not 200\.0"):
         run_in(make_spec({**options, "seeds": 2, "budget": 200}), tmp_path / "w")
     text = path.read_text()
     path.write_text(text.replace("goal", "goal ", 1))  # the same data

@@ -211,6 +211,11 @@ def score_figure(summary: RunSummary) -> Any:
                     method.budgets, low, high, color=style["color"], alpha=0.12, linewidth=0
                 )
         ends.append((method.curve[-1], method.method, style["color"]))
+    # Bands of few seeds may be so wide that lines could not be told apart.
+    means = np.concatenate([m.curve for m in summary.methods])
+    room = 1.5 * max(float(np.ptp(means)), 0.05 * float(means.max()))
+    low, high = axes.get_ylim()
+    axes.set_ylim(max(low, float(means.min()) - room), min(high, float(means.max()) + room))
     _names(axes, ends)
     several = any(m.seeds > 1 for m in summary.methods)
     axes.set_title("Mean squared error of the target", **TITLE)

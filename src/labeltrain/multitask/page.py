@@ -24,7 +24,13 @@ from labeltrain.report.markup import (
     text,
 )
 from labeltrain.report.style import STYLE
-from labeltrain.report.words import seeds_text
+from labeltrain.report.words import (
+    interval_text,
+    labels_text,
+    percent,
+    saving_text,
+    seeds_text,
+)
 from labeltrain.store.files import replace_bytes
 
 NONE = "\N{EN DASH}"
@@ -218,8 +224,6 @@ def _methods(summary: RunSummary) -> str:
 
 
 def _savings(own: MethodSummary) -> list[str]:
-    from labeltrain.report.words import interval_text, labels_text, saving_text
-
     if not own.savings:
         return []
     head = [Cell("share of uniform's fall"), Cell("uniform needs"), Cell(f"{own.method} needs"),
@@ -227,7 +231,7 @@ def _savings(own: MethodSummary) -> list[str]:
     rows = [
         Row(
             (
-                Cell(f"{s.share:.0%}"),
+                Cell(f"{percent(s.share, 0)} %"),
                 Cell(labels_text(s, own.spent, baseline=True)),
                 Cell(labels_text(s, own.spent)),
                 Cell(saving_text(s), interval_text(s)),
@@ -250,7 +254,7 @@ def _epochs(own: MethodSummary) -> str:
                     Cell(f"{sum(own.allocation[e]):,.0f}"),
                     Cell(f"{own.curve[e]:.4g}"),
                     Cell("cannot be told" if unsure is None else f"{unsure:.2f}"),
-                    Cell(f"{own.mixed[e]:.0%}"),
+                    Cell(f"{percent(own.mixed[e], 0)} %"),
                 )
             )
         )

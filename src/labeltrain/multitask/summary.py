@@ -70,6 +70,8 @@ class MethodSummary:
         Share drawn of all tasks alike after each epoch.
     noisy : int
         Seeds whose heads were too noisy after the first epoch.
+    noise : float or None
+        Error of their heads then, by the median; None: cannot be told.
     difference : Comparison or None
         Mean squared error minus that of uniform, paired by seed: below 0 is better. Its `wins`
         counts seeds with the smaller error.
@@ -94,6 +96,7 @@ class MethodSummary:
     unsure: tuple[float | None, ...]
     mixed: tuple[float, ...]
     noisy: int
+    noise: float | None = None
     difference: Comparison | None = None
     beyond_target: Comparison | None = None
     savings: tuple[Saving, ...] = ()
@@ -185,6 +188,7 @@ def _summary(results: RunResults, name: str, runs: list[MethodRun]) -> MethodSum
     bands = [t_interval(column) for column in mse.T]
     relevance = np.array([_share(run.relevance[-1]) for run in runs])
     difference, savings = _against(results, name, runs)
+    noisy = [run for run in runs if not run.epochs[0]["resolved"]]
     return MethodSummary(
         name,
         len(runs),
@@ -200,7 +204,8 @@ def _summary(results: RunResults, name: str, runs: list[MethodRun]) -> MethodSum
         tuple(
             float(np.mean([run.epochs[e]["uniform"] for run in runs])) for e in range(mse.shape[1])
         ),
-        sum(not run.epochs[0]["resolved"] for run in runs),
+        len(noisy),
+        _median([run.epochs[0]["unsure"] for run in noisy]),
         difference,
         _paired(runs, results.of(ALONE)) if name != ALONE else None,
         savings,
@@ -214,7 +219,10 @@ def _share(relevance: np.ndarray) -> np.ndarray:
 
 
 def _median(values: list[float | None]) -> float | None:
-    middle = float(np.median([np.inf if v is None else v for v in values]))
+    if not values:
+        return None
+    # Where the middle lies between a number and infinity, it is the infinity.
+    middle = float(np.quantile([np.inf if v is None else v for v in values], 0.5, method="higher"))
     return middle if np.isfinite(middle) else None
 
 

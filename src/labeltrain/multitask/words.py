@@ -7,7 +7,7 @@ from labeltrain.multitask.assessment import RESOLVED
 from labeltrain.multitask.methods import method_named
 from labeltrain.multitask.spec import ALONE, BASELINE
 from labeltrain.multitask.summary import Estimate, MethodSummary, RunSummary
-from labeltrain.report.words import p_text, saving_sentence, seeds_text, signed
+from labeltrain.report.words import p_text, percent, saving_sentence, seeds_text, signed
 
 TITLES = {
     "mse": "mean squared error",
@@ -78,8 +78,8 @@ def sentences(summary: RunSummary) -> list[str]:
             )
     if own.method != ALONE:
         told.append(
-            f"About {own.missed:.0%} of the target's signal is missed: the sources do not explain "
-            "it, however many samples are drawn."
+            f"About {percent(own.missed, 0)} % of the target's signal is missed: the sources do "
+            "not explain it, however many samples are drawn."
         )
     return told + _noise(own)
 
@@ -107,15 +107,16 @@ def _noise(own: MethodSummary) -> list[str]:
         return []
     told = []
     if own.noisy:
-        first = own.unsure[0]
-        size = "cannot be told" if first is None else f"is about {first:.2f} of the target's head"
+        first = own.noise
+        size = "cannot be told" if first is None else f"is about {first:.2f} of it"
         told.append(
             f"Warning: after the first epoch heads are too noisy to tell which tasks matter, in "
-            f"{own.noisy} of {seeds_text(own.seeds)}: their error {size}, and should be {RESOLVED} "
-            "or less."
+            f"{own.noisy} of {seeds_text(own.seeds)}: their error should be {RESOLVED} of the "
+            f"target's head or less, and {size}. A larger first epoch, fewer source tasks or a "
+            "smaller dimension would help."
         )
     if own.noisy and method_named(own.method).guarded and max(own.mixed) > 0:
-        shares = ", ".join(f"{share:.0%}" for share in own.mixed)
+        shares = ", ".join(f"{percent(share, 0)} %" for share in own.mixed)
         told.append(
             f"Of what relevance would decide, all tasks alike got {shares} after the epochs: the "
             "guard fell back to mixing."
