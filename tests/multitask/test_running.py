@@ -380,6 +380,33 @@ def test_noisy_heads_are_said_and_mixed(tmp_path: Path) -> None:
     assert "the guard fell back to mixing" in told
 
 
+def test_a_target_whose_labelled_samples_are_alike(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.where(np.arange(300) == 7, "rare", np.where(np.arange(300) % 2, "odd", "even"))
+    np.savez(tmp_path / "a.npz", X=rng.normal(size=(300, 5)), y=labels)
+    for method in ("l1", "l2", "optimal"):
+        spec = make_spec({
+            "target": "a:rare", "sources": [str(tmp_path / "a.npz")], "budget": 60,
+            "method": method, "target_labels": 10, "beside": "", "epochs": 2,
+        })  # fmt: skip
+        run_in(spec, tmp_path / method)
+        results = read_results(tmp_path / method)
+        assert results.runs[0].counts[-1].sum() == 60
+        told = " ".join(sentences(summarise(results)))
+        assert "all 10 labelled samples of the target have the same answer" in told
+        write_page(results, tmp_path / method)
+
+
+def test_a_run_of_which_nothing_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "finished", _stop)
+    with pytest.raises(KeyboardInterrupt):
+        run_in(make_spec(DIGITS), tmp_path / "w")
+    results = read_results(tmp_path / "w")
+    assert summarise(results).methods == ()
+    assert "Nothing is done yet" in sentences(summarise(results))[0]
+    assert "nothing yet" in write_page(results, tmp_path / "w").html.read_text()
+
+
 def test_the_page_and_its_pictures(tmp_path: Path) -> None:
     run_in(make_spec(DIGITS), tmp_path / "w")
     files = write_page(read_results(tmp_path / "w"), tmp_path / "out")

@@ -20,6 +20,7 @@ from labeltrain.multitask.samples import Samples
 from labeltrain.multitask.sources import TaskSource
 from labeltrain.rng import stream
 
+NOISY = "heads are too noisy"  # how the warning begins
 Learner = Callable[[Samples, np.random.Generator, Representation | None], Representation]
 
 
@@ -251,7 +252,7 @@ def _uniform(plan: Plan, seen: Assessment, told: list[str]) -> float:
     share = 1.0 - (RESOLVED / seen.unsure) ** 2
     if not told:
         told.append(
-            f"heads are too noisy to tell which source tasks matter: their error is about "
+            f"{NOISY} to tell which source tasks matter: their error is about "
             f"{seen.unsure:.2f} of the target's head, and should be {RESOLVED} or less. So "
             f"{share:.0%} of what relevance would decide is drawn of all tasks alike; a larger "
             f"first epoch, fewer source tasks or a smaller dimension would help"

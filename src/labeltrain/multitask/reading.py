@@ -219,11 +219,13 @@ def _read(name: str, reading: Reading, number: int, taken: set[str]) -> Source:
 def _loaded(name: str, path: Path, reading: Reading) -> Dataset:
     """Load a data set that has no columns to look at; the catalogue's take no options."""
     own = name not in data.names()
-    if own and reading.task_column and not name.startswith(HUB) and path.exists():
-        raise BadInput(
-            f"task_column is {reading.task_column!r}, and {name} has no columns",
-            "leave it out: its classes are tasks; files of one folder are tasks, too",
-        )
+    for option in ("task_column", "value_column"):
+        if own and getattr(reading, option) and (path.exists() or name.startswith(HUB)):
+            raise BadInput(
+                f"{option} is {getattr(reading, option)!r}, and {name} is no CSV, TSV, JSONL or "
+                "Parquet file",
+                "leave it out: its classes are tasks, and files of one folder are; or save a table",
+            )
     columns = own and (name.startswith(HUB) or path.suffix.lower() in readers.TABULAR)
     return data.load(name, **(reading.options() if columns else {}))
 

@@ -146,6 +146,11 @@ def finished(
     epochs: list[Epoch] = []
     told: list[str] = []
     target = simulation.target()
+    if np.ptp(target[1]) == 0:
+        told.append(
+            f"all {len(target[1])} labelled samples of the target have the same answer, so nothing "
+            "can be learned from them: give more target_labels"
+        )
     size = min(dimension, target[0].shape[1])
     for one in plans:
         source = simulation.source()

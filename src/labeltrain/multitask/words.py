@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from labeltrain.metrics import Comparison
+from labeltrain.multitask.adaptive import NOISY
 from labeltrain.multitask.assessment import RESOLVED
 from labeltrain.multitask.methods import method_named
 from labeltrain.multitask.spec import ALONE, BASELINE
@@ -81,7 +82,12 @@ def sentences(summary: RunSummary) -> list[str]:
             f"About {percent(own.missed, 0)} % of the target's signal is missed: the sources do "
             "not explain it, however many samples are drawn."
         )
-    return told + _noise(own)
+    others = [
+        f"Warning: {text} ({seeds_text(count)})."
+        for text, count in summary.warnings
+        if not text.startswith(NOISY)
+    ]
+    return told + _noise(own) + others
 
 
 def _verdict(method: str, other: str, difference: Comparison) -> str:
