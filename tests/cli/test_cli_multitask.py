@@ -128,7 +128,7 @@ def test_a_killed_run_ends_as_if_it_was_not(sales: Path, tmp_path: Path) -> None
     [
         (["--method", "l3"], "unknown method 'l3'"),
         (["--target", "nwe"], "did you mean 'sales:new'"),
-        (["--value-column", "shop"], "value_column"),
+        (["--value-column", "shop"], "--value-column"),
         (["--budget", "9000"], "all samples of all source tasks are"),
         (["--cost", "shop1"], "write TASK=2.5"),
         (["--cost", "shop1=2"], "did you mean 'sales:shop1'"),

@@ -52,7 +52,7 @@ class MethodSummary:
     scores : dict of str to Estimate
         At the end; the keys are those of :data:`~labeltrain.multitask.scores.SCORES`.
     budgets : tuple of float
-        What was to be spent by the end of each epoch.
+        What was spent by the end of each epoch, by the mean.
     curve : tuple of float
         Mean squared error after each epoch, a mean over seeds.
     band : tuple of (float, float)
@@ -194,7 +194,7 @@ def _summary(results: RunResults, name: str, runs: list[MethodRun]) -> MethodSum
         len(runs),
         float(np.mean([run.epochs[-1]["spent"] for run in runs])),
         {s: found for s in SCORES if (found := _estimate(runs, s)) is not None},
-        _budgets(results, runs),
+        tuple(np.mean([[e["spent"] for e in run.epochs] for run in runs], axis=0).tolist()),
         tuple(mse.mean(axis=0).tolist()),
         tuple(band for band in bands if band is not None),
         tuple(tuple(row) for row in np.mean([run.counts for run in runs], axis=0).tolist()),
@@ -224,11 +224,6 @@ def _median(values: list[float | None]) -> float | None:
     # Where the middle lies between a number and infinity, it is the infinity.
     middle = float(np.quantile([np.inf if v is None else v for v in values], 0.5, method="higher"))
     return middle if np.isfinite(middle) else None
-
-
-def _budgets(results: RunResults, runs: list[MethodRun]) -> tuple[float, ...]:
-    """Return what was to be spent by each epoch: by the mean, what was spent."""
-    return tuple(np.mean([[e["spent"] for e in run.epochs] for run in runs], axis=0).tolist())
 
 
 def _estimate(runs: list[MethodRun], score: str) -> Estimate | None:
