@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -178,11 +179,52 @@ def test_each_epoch_is_what_its_parts_say() -> None:
                      for m, (u, v) in enumerate(samples))  # fmt: skip
         free = budget - 3 * (8 - 3) - 3 * 10
         assert epoch.assessment.noise == pytest.approx(np.sqrt(misses / free), rel=1e-4)
-    expected = 8 + (900 - 80) * (0.9 * power_shares(outcome.epochs[1].relevance) + 0.1 / 10)  # type: ignore[arg-type]
-    over = outcome.epochs[1].counts
-    if (expected >= over).all():
-        assert np.abs(outcome.counts - expected).max() <= 1
+    relevance, over = outcome.epochs[1].relevance, outcome.epochs[1].counts
+    assert relevance is not None
+    shares = 0.9 * power_shares(relevance) + 0.1 / 10
+    # What was drawn is kept: the others share what it leaves, by the same rule.
+    expected, kept_tasks = np.zeros(10), np.zeros(10, dtype=bool)
+    while True:
+        rest = 900 - over[kept_tasks].sum() - 8 * (~kept_tasks).sum()
+        expected = 8 + rest * shares / shares[~kept_tasks].sum()
+        expected[kept_tasks] = over[kept_tasks]
+        low = expected < over
+        if not low.any():
+            break
+        kept_tasks |= low
+    assert np.abs(outcome.counts - expected).max() <= 1
     np.testing.assert_allclose(outcome.predict(x), x @ basis @ outcome.heads[:, 0], atol=1e-6)
+
+
+def test_an_intercept_of_every_task() -> None:
+    """Whatever is added to the values and rows of a task, the same is drawn and found."""
+    tasks = generate(0, **EASY)
+    rng = np.random.default_rng(0)
+    parts = [tasks.draw(m, 200) for m in range(10)]
+    x, y = tasks.draw_target(60)
+    moved = [(u + rng.normal(size=8), v + 5 * rng.normal()) for u, v in parts]
+    plan = Plan("l1", 600, epochs=3, intercept=True)
+    one = run(ArraySource(parts), [(x, y)], plan, dimension=3)
+    other = run(ArraySource(moved), [(x + 2.0, y - 7.0)], plan, dimension=3)
+    np.testing.assert_array_equal(one.counts, other.counts)
+    np.testing.assert_allclose(other.predict(x + 2.0), one.predict(x) - 7.0, atol=1e-4)
+    bare = run(ArraySource(parts), [(x, y)], Plan("l1", 600, epochs=3), dimension=3)
+    np.testing.assert_allclose(one.predict(x), bare.predict(x), atol=0.1)
+    first = one.epochs[0].predict(x)
+    assert np.abs(first - one.predict(x)).max() > 1e-6
+    assert float(np.mean((first - y) ** 2)) < 0.05
+
+
+def test_an_epoch_of_many_tasks_is_quick() -> None:
+    """Draw, learn, assess, relevance, allocate: both epochs of 100,000 samples of 200 tasks."""
+    tasks = generate(0, features=100, dimension=10, tasks=200)
+    target = tasks.draw_target(200)
+    started = time.process_time()
+    outcome = run(tasks, [target], Plan("l1", 100_000, epochs=2), dimension=10)
+    spent = time.process_time() - started
+    assert outcome.counts.sum() == 100_000
+    assert spent < 10, [epoch.seconds for epoch in outcome.epochs]
+    assert tasks.missed(basis_of(outcome)) < 2e-3
 
 
 def test_the_methods_that_estimate_nothing() -> None:

@@ -49,7 +49,10 @@ def _as_options(text: str) -> str:
     """Write the names of Python arguments as the options of the command line."""
     import re
 
-    names = "text_column|label_column|id_column|image_column|audit_share"
+    names = (
+        "text_column|label_column|id_column|image_column|audit_share|task_column|value_column|"
+        "target_labels|test_share"
+    )
     return re.sub(
         rf"(?<![\w.-])({names})(?![\w=])", lambda m: "--" + m[0].replace("_", "-"), text
     ).replace("--audit-share", "--audit")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from labeltrain import __version__
-from labeltrain.cli import data, listing, project, report, run, select, sft, workspace
+from labeltrain.cli import data, listing, multitask, project, report, run, select, sft, workspace
 
 app = typer.Typer(
     name="labeltrain",
@@ -42,5 +42,6 @@ app.command("list")(listing.listing)
 app.add_typer(data.app, name="data")
 app.add_typer(project.app, name="project")
 app.add_typer(sft.app, name="sft")
+app.add_typer(multitask.app, name="multitask")
 app.command("verify")(workspace.verify)
 app.command("repair")(workspace.repair)

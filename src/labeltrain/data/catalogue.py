@@ -229,17 +229,16 @@ def _read_file(
     path: Path, roles: Roles, given: set[str], delimiter: str | None, encoding: str | None
 ) -> Dataset:
     suffix = path.suffix.lower()
-    if suffix in {".csv", ".tsv"}:
-        _only(given, _COLUMN_OPTIONS | {"delimiter", "encoding"}, f"a {suffix} file")
-        mark = delimiter or readers.delimiter_of(path, encoding or "utf-8")
-        table = readers.read_delimited(path, delimiter=mark, encoding=encoding or "utf-8")
-        return from_columns(table, roles)
-    if suffix in {".jsonl", ".ndjson"}:
-        _only(given, _COLUMN_OPTIONS | {"encoding"}, f"a {suffix} file")
-        return from_columns(readers.read_jsonl(path, encoding=encoding or "utf-8"), roles)
-    if suffix in {".parquet", ".pq"}:
-        _only(given, _COLUMN_OPTIONS, f"a {suffix} file")
-        return from_columns(readers.read_parquet(path), roles)
+    if suffix in readers.TABULAR:
+        own = {
+            ".csv": {"delimiter", "encoding"},
+            ".tsv": {"delimiter", "encoding"},
+            ".jsonl": {"encoding"},
+            ".ndjson": {"encoding"},
+        }.get(suffix, set())
+        _only(given, _COLUMN_OPTIONS | own, f"a {suffix} file")
+        columns = readers.read_columns(path, delimiter=delimiter, encoding=encoding)
+        return from_columns(columns, roles)
     if suffix in {".npz", ".npy"}:
         _only(given, frozenset(), f"a {suffix} file")
         return arrays.read_npz(path) if suffix == ".npz" else arrays.read_npy(path)

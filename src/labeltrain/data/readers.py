@@ -170,6 +170,41 @@ def read_parquet(path: Path) -> Columns:
     return Columns(str(path), table.to_pydict(), folder=path.parent, facts={"source": str(path)})
 
 
+TABULAR = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pq")
+
+
+def read_columns(
+    path: Path, *, delimiter: str | None = None, encoding: str | None = None
+) -> Columns:
+    """Read a CSV, TSV, JSONL or Parquet file, by its suffix.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Its suffix is one of ``TABULAR``.
+    delimiter : str, optional
+        Of CSV and TSV files; found in the header if not given.
+    encoding : str, optional
+        UTF-8 if not given; Parquet has none.
+
+    Returns
+    -------
+    Columns
+
+    Raises
+    ------
+    BadInput
+        As the readers of these files.
+    """
+    suffix, words = path.suffix.lower(), encoding or "utf-8"
+    if suffix in {".csv", ".tsv"}:
+        mark = delimiter or delimiter_of(path, words)
+        return read_delimited(path, delimiter=mark, encoding=words)
+    if suffix in {".jsonl", ".ndjson"}:
+        return read_jsonl(path, encoding=words)
+    return read_parquet(path)
+
+
 def _header(cells: list[str], path: Path, delimiter: str) -> list[str]:
     header = [cell.strip() for cell in cells]
     repeated = sorted({name for name in header if header.count(name) > 1})

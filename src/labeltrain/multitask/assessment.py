@@ -10,8 +10,10 @@ import numpy as np
 from labeltrain.multitask.linear import heads_of, left_out_head
 from labeltrain.multitask.samples import Samples
 
-RESOLVED = 0.3  # heads are known well enough below this error, as a share of the target's head
-PENALTIES = np.concatenate([[1e-12], 10.0 ** np.arange(-7.0, 1.5, 0.5)])  # a sample
+# Heads are known well enough below this error, as a share of the target's head. A rule of thumb
+# that came with the description of the method, tried on made-up tasks; nothing derives it.
+RESOLVED = 0.3
+PENALTIES = np.concatenate([[1e-12], 10.0 ** np.arange(-7.0, 3.5, 0.5)])  # a sample
 
 
 class Representation(Protocol):
@@ -68,7 +70,12 @@ class Assessment:
 
 
 def assess(
-    representation: Representation, sources: Samples, targets: Samples, ridge: float
+    representation: Representation,
+    sources: Samples,
+    targets: Samples,
+    ridge: float,
+    *,
+    centred: bool = False,
 ) -> Assessment:
     """Refit all heads on a fixed representation, and see how well they are known.
 
@@ -78,6 +85,8 @@ def assess(
     sources, targets : Samples
     ridge : float
         Penalty of the heads' squares, a sample.
+    centred : bool
+        Samples are without the means of their tasks, which have an intercept each.
 
     Returns
     -------
@@ -97,8 +106,8 @@ def assess(
     k = white.shape[1]
     heads = heads_of(np.eye(k), coded, ridge)
     wanted = heads_of(np.eye(k), aimed, ridge)
-    noise = _noise(heads, coded, representation.freedom)
-    predictors, losses, missed = _predictors(aims, targets, noise, k)
+    noise = _noise(heads, coded, representation.freedom, centred)
+    predictors, losses, missed = _predictors(aims, targets, noise, k, centred)
     return Assessment(
         heads, wanted, noise, _unsure(heads, wanted, noise, sources, targets),
         np.stack(predictors, axis=1), float(np.mean(losses)), missed,
@@ -123,10 +132,10 @@ def whitening(encoded: np.ndarray) -> np.ndarray:
     return np.asarray(vectors[:, keep] / np.sqrt(np.maximum(values[keep], np.finfo(float).tiny)))
 
 
-def _noise(heads: np.ndarray, samples: Samples, freedom: int) -> float:
+def _noise(heads: np.ndarray, samples: Samples, freedom: int, centred: bool) -> float:
     own = heads.T[samples.owners]
     squares = float(((np.einsum("nk,nk->n", samples.rows, own) - samples.values) ** 2).sum())
-    fitted = freedom + int(np.minimum(samples.counts, len(heads)).sum())
+    fitted = freedom + int(np.minimum(samples.counts, len(heads) + int(centred)).sum())
     free = int(samples.counts.sum()) - fitted
     return float(np.sqrt(squares / free)) if free > 0 else float("inf")
 
@@ -139,24 +148,27 @@ def _unsure(
     if not np.isfinite(noise):
         return float("inf")
     k = len(heads)
-    # Noise makes a head longer: K noise^2 / n is taken off its squared length.
-    squares = (wanted**2).sum(axis=0) - noise**2 * k / np.maximum(targets.counts, 1)
+    # Noise makes a head longer: what it adds to the squared length by least squares, about
+    # K noise^2 / (n - K - 1), is taken off. Of K + 1 samples or fewer nothing is left.
+    free = np.maximum(targets.counts - k - 1.0, 0.0)
+    with np.errstate(divide="ignore"):
+        squares = (wanted**2).sum(axis=0) - noise**2 * k / free
     shortest = float(np.sqrt(max(float(squares.min()), 0.0)))
     each = float(sources.counts.mean())
     return noise * float(np.sqrt(k / each)) / shortest if shortest > 0 else float("inf")
 
 
 def _predictors(
-    encoded: np.ndarray, targets: Samples, noise: float, dimension: int
+    encoded: np.ndarray, targets: Samples, noise: float, dimension: int, centred: bool
 ) -> tuple[list[np.ndarray], list[float], float]:
     found, losses, missed = [], [], []
     for rows, values in Samples(encoded, targets.values, targets.starts, targets.counts):
         scale = max(float((rows**2).mean()), np.finfo(float).tiny)
-        head, loss = left_out_head(rows, values, PENALTIES * scale * len(rows))
+        head, loss = left_out_head(rows, values, PENALTIES * scale * len(rows), centred=centred)
         found.append(head)
         losses.append(loss)
         known = noise**2 if np.isfinite(noise) else 0.0
         signal = float((values**2).mean()) - known
-        left = loss - known * (1.0 + dimension / len(rows))
+        left = loss - known * (1.0 + (dimension + int(centred)) / len(rows))
         missed.append(min(max(left, 0.0) / signal, 1.0) if signal > 0 else 1.0)
     return found, losses, max(missed)

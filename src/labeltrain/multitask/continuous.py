@@ -12,8 +12,8 @@ from labeltrain.multitask.allocation import allocate
 from labeltrain.multitask.assessment import PENALTIES
 from labeltrain.multitask.linear import (
     SharedLinear,
-    _basis_for,
     alternating_least_squares,
+    in_turn,
     left_out_head,
 )
 from labeltrain.multitask.samples import Samples
@@ -144,24 +144,8 @@ def _fitted(samples: Samples, tasks: np.ndarray, dimension: int) -> tuple[Shared
     """Return a representation whose heads are a linear map of the tasks, and that map (K, r)."""
     start = alternating_least_squares(samples, dimension, steps=20)
     small = samples.compressed()
-    second = small.rows.T @ small.rows / samples.counts.sum()
-    scale = float(np.trace(second)) / len(second)
-    second[np.diag_indices(len(second))] += 1e-9 * scale
-    factor, basis = np.linalg.inv(second), start.basis
-    across = _map_for(basis, small, tasks)
-    taken = 0
-    while taken < ROUNDS:
-        taken += 1
-        fresh = np.linalg.qr(_basis_for(across @ tasks, basis, small, factor, scale))[0]
-        turned = float(np.linalg.norm(fresh - basis @ (basis.T @ fresh)))
-        basis = fresh
-        across = _map_for(basis, small, tasks)
-        if turned <= 1e-7:
-            break
-    heads = across @ tasks
-    missed = np.einsum("nk,nk->n", small.rows @ basis, heads.T[small.owners]) - small.values
-    error = float(missed @ missed) / float(samples.counts.sum())
-    return SharedLinear(basis, heads, error, taken), across
+    found = in_turn(small, start.basis, lambda b: _map_for(b, small, tasks) @ tasks, steps=ROUNDS)
+    return found, _map_for(found.basis, small, tasks)
 
 
 def _map_for(basis: np.ndarray, samples: Samples, tasks: np.ndarray) -> np.ndarray:

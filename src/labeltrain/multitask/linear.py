@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,9 @@ class SharedLinear:
         Mean squared error of the samples it was learned from.
     steps : int
         Steps taken.
+    features : float, optional
+        As many as d free ones would be, under the penalty: ``sum s / (s + penalty)`` over the
+        eigenvalues s of the rows' second moments. d by default.
 
     Notes
     -----
@@ -37,6 +41,7 @@ class SharedLinear:
     heads: np.ndarray
     error: float
     steps: int
+    features: float | None = None
 
     def encode(self, rows: np.ndarray) -> np.ndarray:
         """Return the representation of rows, float64 (n, K)."""
@@ -44,9 +49,9 @@ class SharedLinear:
 
     @property
     def freedom(self) -> int:
-        """Numbers that determine the representation, K (d - K)."""
+        """Numbers that determine the representation, K (d - K), fewer under a penalty."""
         d, k = self.basis.shape
-        return k * (d - k)
+        return round(k * max((d if self.features is None else self.features) - k, 0.0))
 
 
 def alternating_least_squares(
@@ -68,8 +73,9 @@ def alternating_least_squares(
     dimension : int
         K, at most the features and the tasks.
     ridge : float
-        Penalty of the heads' squares, a sample and in units of the mean square of a feature: what
-        decides where a task has fewer samples than K.
+        Penalty of the squares of each task's direction ``B w_m``, a sample and in units of the mean
+        square of a feature. A tiny one decides where a task has fewer samples than K; a large one
+        (0.1, say) is for fewer samples in all than the basis has numbers.
     steps : int
         At most.
     tolerance : float
@@ -99,24 +105,67 @@ def alternating_least_squares(
     [0.0, 1.0, 0.0, 0.0]
     """
     _check(samples, dimension)
-    total = int(samples.counts.sum())
     small = samples.compressed()
-    scale = _scale(small)
+    penalty = ridge * mean_square(small)
     basis = spectral_start(small, dimension) if start is None else np.linalg.qr(start)[0]
-    second = small.rows.T @ small.rows / total
-    second[np.diag_indices(len(second))] += 1e-9 * scale
+    return in_turn(
+        small,
+        basis,
+        lambda b: heads_of(b, small, penalty),
+        penalty=penalty,
+        steps=steps,
+        tolerance=tolerance,
+    )
+
+
+def in_turn(
+    samples: Samples,
+    basis: np.ndarray,
+    heads_for: Callable[[np.ndarray], np.ndarray],
+    *,
+    penalty: float = 0.0,
+    steps: int = 100,
+    tolerance: float = 1e-7,
+) -> SharedLinear:
+    """Take heads for a given basis and the basis for given heads in turn, until it stands still.
+
+    Parameters
+    ----------
+    samples : Samples
+        Compressed.
+    basis : ndarray of float64, shape (d, K)
+        To begin with; orthonormal columns.
+    heads_for : callable
+        From a basis to the heads (K, M) of least squared error on it.
+    penalty : float
+        Of the squares of each task's direction, a sample.
+    steps : int
+        At most.
+    tolerance : float
+        It ends once the basis turns by less than this angle.
+
+    Returns
+    -------
+    SharedLinear
+    """
+    second = samples.rows.T @ samples.rows / int(samples.counts.sum())
+    free = float(len(second))
+    if penalty > 0:
+        sizes = np.maximum(np.linalg.eigvalsh(second), 0.0)
+        free = float((sizes / (sizes + penalty)).sum())
+    second[np.diag_indices(len(second))] += penalty + 1e-9 * mean_square(samples)
     factor = np.linalg.inv(second)
     taken = 0
     while taken < steps:
         taken += 1
-        heads = heads_of(basis, small, ridge * scale)
-        fresh = np.linalg.qr(_basis_for(heads, basis, small, factor, scale))[0]
+        heads = heads_for(basis)
+        fresh = np.linalg.qr(basis_for(heads, basis, samples, factor, penalty))[0]
         turned = float(np.linalg.norm(fresh - basis @ (basis.T @ fresh)))
         basis = fresh
         if turned <= tolerance:
             break
-    heads = heads_of(basis, small, ridge * scale)
-    return SharedLinear(basis, heads, _error(basis, heads, small), taken)
+    heads = heads_for(basis)
+    return SharedLinear(basis, heads, _error(basis, heads, samples), taken, free)
 
 
 def alternating_descent(
@@ -163,7 +212,7 @@ def alternating_descent(
     linear and quadratic projections, IEEE Transactions on Information Theory 2023.
     """
     _check(samples, dimension)
-    scale = _scale(samples)
+    scale = mean_square(samples)
     basis = _moment_start(samples, dimension, truncation)
     samples = samples.compressed()
     weights = 1.0 / np.maximum(samples.counts, 1)[samples.owners]
@@ -220,7 +269,7 @@ def heads_of(basis: np.ndarray, samples: Samples, penalty: float) -> np.ndarray:
 
 
 def left_out_head(
-    rows: np.ndarray, values: np.ndarray, penalties: np.ndarray
+    rows: np.ndarray, values: np.ndarray, penalties: np.ndarray, *, centred: bool = False
 ) -> tuple[np.ndarray, float]:
     """Return the ridge head of the penalty with the least error of left-out samples.
 
@@ -231,6 +280,9 @@ def left_out_head(
     values : ndarray of float64, shape (n,)
     penalties : ndarray of float64, shape (p,)
         Above 0, of the squares of the head.
+    centred : bool
+        Rows and values are without their means: an intercept was fitted, too, which is then anew
+        without the sample that is left out.
 
     Returns
     -------
@@ -245,9 +297,10 @@ def left_out_head(
     left, sizes, right = np.linalg.svd(rows, full_matrices=False)
     inside = left.T @ values
     best, found = np.inf, np.zeros(rows.shape[1])
+    intercept = 1.0 / len(rows) if centred else 0.0
     for penalty in penalties:
         shrunk = sizes**2 / (sizes**2 + penalty)
-        kept = np.maximum(1.0 - (left**2) @ shrunk, 1e-12)
+        kept = np.maximum(1.0 - intercept - (left**2) @ shrunk, 1e-12)
         error = float((((values - left @ (shrunk * inside)) / kept) ** 2).mean())
         if error < best:
             best = error
@@ -262,7 +315,7 @@ def spectral_start(samples: Samples, dimension: int) -> np.ndarray:
     noise were alike: few samples say little.
     """
     d = samples.rows.shape[1]
-    penalty = d * _scale(samples)
+    penalty = d * mean_square(samples)
     columns = np.zeros((d, samples.tasks))
     for m, (rows, values) in enumerate(samples):
         if not len(rows):
@@ -291,12 +344,33 @@ def _leading(columns: np.ndarray, dimension: int) -> np.ndarray:
     return np.ascontiguousarray(np.linalg.svd(columns, full_matrices=False)[0][:, :dimension])
 
 
-def _basis_for(
-    heads: np.ndarray, basis: np.ndarray, samples: Samples, factor: np.ndarray, scale: float
+def basis_for(
+    heads: np.ndarray,
+    basis: np.ndarray,
+    samples: Samples,
+    factor: np.ndarray,
+    penalty: float = 0.0,
 ) -> np.ndarray:
-    """Return the basis of (nearly) least squared error for given heads, (d, K)."""
+    """Return the basis of (nearly) least squared error for given heads.
+
+    Parameters
+    ----------
+    heads : ndarray of float64, shape (K, M)
+    basis : ndarray of float64, shape (d, K)
+        Where the search begins.
+    samples : Samples
+    factor : ndarray of float64, shape (d, d)
+        Inverse of the rows' second moments (and the penalty): the preconditioner's one half.
+    penalty : float
+        Of the squares of each task's direction ``B w_m``, a sample.
+
+    Returns
+    -------
+    ndarray of float64, shape (d, K)
+    """
     own = heads.T[samples.owners]
-    heavy = (heads * samples.counts) @ heads.T
+    weighed = (heads * samples.counts) @ heads.T
+    heavy = weighed.copy()
     # Directions that no head has are left as they are: there the equations say nothing.
     tiny = 1e-12 * max(float(np.trace(heavy)), np.finfo(float).tiny)
     heavy[np.diag_indices(len(heavy))] += tiny
@@ -304,10 +378,10 @@ def _basis_for(
 
     def times(b: np.ndarray) -> np.ndarray:
         inner = np.einsum("nk,nk->n", samples.rows @ b, own)
-        return np.asarray(samples.rows.T @ (inner[:, None] * own))
+        return np.asarray(samples.rows.T @ (inner[:, None] * own) + penalty * (b @ weighed))
 
     missed = samples.values - np.einsum("nk,nk->n", samples.rows @ basis, own)
-    left = samples.rows.T @ (missed[:, None] * own)
+    left = samples.rows.T @ (missed[:, None] * own) - penalty * (basis @ weighed)
     found = basis.copy()
     ready = factor @ left @ across
     direction, size = ready, float((left * ready).sum())
@@ -337,8 +411,17 @@ def _error(
     return float(squares.sum() / max(int(samples.counts.sum()), 1))
 
 
-def _scale(samples: Samples) -> float:
-    """Return the mean square of a feature."""
+def mean_square(samples: Samples) -> float:
+    """Return the mean square of a feature; 1 where all are 0.
+
+    Parameters
+    ----------
+    samples : Samples
+
+    Returns
+    -------
+    float
+    """
     total = int(samples.counts.sum()) * samples.rows.shape[1]
     found = float((samples.rows**2).sum()) / max(total, 1)
     return found if found > 0 else 1.0

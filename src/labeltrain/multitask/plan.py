@@ -51,6 +51,9 @@ class Plan:
         which tasks matter.
     ridge : float
         Penalty of all heads that relevance is read from, a sample.
+    intercept : bool
+        Every task has an intercept of its own, which no other knows of: rows and values of a task
+        are taken without their means.
     seed : int
 
     Examples
@@ -74,6 +77,7 @@ class Plan:
     costs: tuple[float, ...] | None = None
     guard: bool = True
     ridge: float = 1e-8
+    intercept: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:

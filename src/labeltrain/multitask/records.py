@@ -34,6 +34,10 @@ class Epoch:
         Share that the next epoch draws of all tasks alike.
     assessment : Assessment
         Heads, noise, error of left-out target samples, and what the representation misses.
+    representation : Representation
+    centres : (ndarray, ndarray)
+        Mean row (T, d) and mean value (T,) of the targets' samples, under ``Plan.intercept``; else
+        zeros.
     seconds : float
     """
 
@@ -46,7 +50,15 @@ class Epoch:
     penalty: float
     uniform: float
     assessment: Assessment
+    representation: Representation
+    centres: tuple[np.ndarray, np.ndarray]
     seconds: float = field(compare=False)
+
+    def predict(self, rows: np.ndarray, target: int = 0) -> np.ndarray:
+        """Return predictions of a target for rows (n, d), as of this epoch; float64 (n,)."""
+        mean_row, mean_value = self.centres[0][target], self.centres[1][target]
+        encoded = self.representation.encode(np.asarray(rows, dtype=np.float64) - mean_row)
+        return np.asarray(encoded @ self.assessment.predictors[:, target] + mean_value)
 
 
 @dataclass(frozen=True)
@@ -76,7 +88,7 @@ class Outcome:
 
     def predict(self, rows: np.ndarray, target: int = 0) -> np.ndarray:
         """Return predictions of a target for rows (n, d), float64 (n,)."""
-        return np.asarray(self.representation.encode(rows) @ self.heads[:, target])
+        return self.epochs[-1].predict(rows, target)
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,25 @@ class Samples:
         for a, b in zip(self.starts[:-1], self.starts[1:], strict=True):
             yield self.rows[a:b], self.values[a:b]
 
+    def centred(self) -> Samples:
+        """Return each task's rows and values without its means: what a task's own intercept leaves.
+
+        Least squares with an unpenalised intercept in every head is least squares on these.
+        """
+        rows, values = self.means()
+        owners = self.owners
+        return Samples(
+            self.rows - rows[owners], self.values - values[owners], self.starts, self.counts
+        )
+
+    def means(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the mean row (M, d) and the mean value (M,) of each task; 0 where it has none."""
+        sums = np.zeros((self.tasks, self.rows.shape[1] + 1))
+        for m, (rows, values) in enumerate(self):
+            if len(rows):
+                sums[m, :-1], sums[m, -1] = rows.mean(axis=0), values.mean()
+        return sums[:, :-1], sums[:, -1]
+
     def compressed(self) -> Samples:
         """Return at most d + 1 rows a task, with the same ``X'X``, ``X'y`` and ``y'y``.
 

@@ -19,7 +19,7 @@ from labeltrain.store.ledger import Event, Ledger, is_unborn, read_head
 
 LEDGER = "ledger.sqlite"
 HEAD = "head.json"
-KINDS = ("study", "project", "sft")
+KINDS = ("study", "project", "sft", "multitask")
 
 
 class Workspace:
@@ -104,8 +104,8 @@ class Workspace:
             if found.kind != kind:
                 raise BadInput(
                     f"{folder} holds a {found.kind}, not a {kind}",
-                    "`labeltrain project` is for projects, `sft` for prompts, `run` and `report` "
-                    "for studies",
+                    "`labeltrain project` is for projects, `sft` for prompts, `multitask` for "
+                    "source tasks, `run` and `report` for studies",
                 )
             if not read_only:
                 ledger.take_ownership()
