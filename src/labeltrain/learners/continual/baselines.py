@@ -11,7 +11,7 @@ import numpy as np
 from labeltrain.learners.base import Training
 from labeltrain.learners.checks import check_share, check_whole
 from labeltrain.learners.continual.bodies import Body
-from labeltrain.learners.continual.learner import Continuing, on_device
+from labeltrain.learners.continual.learner import Continuing, on_device, replay_of
 from labeltrain.learners.continual.memory import Memory
 from labeltrain.learners.continual.model import ContinualModel
 from labeltrain.learners.continual.training import ADAMW, Plan, train
@@ -187,7 +187,7 @@ class WarmStartMatched(WarmStart):
     epochs : int
         As of that learner, with ``stop="epochs"``; the passes that it took on average, otherwise.
     replay : int, optional
-        As of that learner; twice the batch by default.
+        As of that learner; four times the batch by default.
     network, network_options, first_epochs, enough, optimizer
         As of the learner retrain; the first round is trained as there.
     """
@@ -211,7 +211,7 @@ class WarmStartMatched(WarmStart):
         if replay is not None:
             check_whole(self.name, replay=replay)
         self.epochs = epochs
-        self.replay = 2 * self.base.batch if replay is None else replay
+        self.replay = replay_of(self.base.batch) if replay is None else replay
 
     def _rows(self, new: np.ndarray, old: np.ndarray, before: ContinualModel | None) -> Plan:
         if before is None:

@@ -34,6 +34,7 @@ from labeltrain.needs import Need
 
 EPOCHS, ENOUGH, PLATEAU = "epochs", "enough", "plateau"
 PATIENCE = 2  # passes without progress
+REPLAY = 4  # times the batch; published: 1 to 2, without a stop once enough is known
 
 
 class Continuing(Learner):
@@ -146,6 +147,11 @@ class Continuing(Learner):
         return model, report.examples + body.read
 
 
+def replay_of(batch: int) -> int:
+    """Return how many old items stand beside a batch of new ones, where nobody says."""
+    return REPLAY * batch
+
+
 def on_device(training: Training, body: Body) -> Any:
     """Return the labels as a tensor where the network is."""
     import torch
@@ -169,7 +175,7 @@ class ContinualLearner(Continuing):
         ``1 - enough``.
     enough : float
     replay : int, optional
-        Old items beside each batch of new ones; twice the batch by default, as published.
+        Old items beside each batch of new ones; four times the batch by default.
     stop : {"enough", "epochs", "plateau"}
         When a round ends, after `epochs` at the latest. "enough": as the first one, by what is
         predicted right of the new items and of those replayed beside them. "plateau": the loss on
@@ -217,8 +223,14 @@ class ContinualLearner(Continuing):
                 check_whole(self.name, **{option: value})
         check_flag(self.name, released=released)
         self.epochs, self.stop, self.keep, self.released = epochs, stop, keep, released
-        self.replay = 2 * self.base.batch if replay is None else replay
+        self.replay = replay_of(self.base.batch) if replay is None else replay
         self.replays = self.variant(**own)
+        many = self.replays.candidates
+        if many is not None and many < self.replay:
+            raise BadInput(
+                f"{self.name}: candidates={many}, of which {self.replay} are to be replayed",
+                "give more candidates than replay: they are what it chooses from",
+            )
 
     def _learned(
         self,

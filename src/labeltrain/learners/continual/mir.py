@@ -19,7 +19,8 @@ class MIR(Variant):
 
     Parameters
     ----------
-    candidates : int
+    candidates : int, optional
+        At least as many as are replayed; twice as many by default.
 
     Notes
     -----
@@ -34,13 +35,14 @@ class MIR(Variant):
     name: ClassVar[str] = "cal-mir"
     summary: ClassVar[str] = "continual: replays the old items that the new ones interfere with"
 
-    def __init__(self, candidates: int = 100) -> None:
-        check_whole(self.name, candidates=candidates)
+    def __init__(self, candidates: int | None = None) -> None:
+        if candidates is not None:
+            check_whole(self.name, candidates=candidates)
         self.candidates = candidates
 
     def chosen(self, now: Now) -> np.ndarray:
         """Return the candidates whose loss rises most."""
-        some = now.drawn(min(max(self.candidates, now.count), len(now.old)))
+        some = now.candidates(self.candidates)
         if len(some) == now.count:
             return some
         rises = interference(now, some)

@@ -24,7 +24,8 @@ class SDS2(SD):
         Weight of the distillation, from 0 to 1.
     weight : float
         Of the uncertainty.
-    candidates : int
+    candidates : int, optional
+        At least as many as are replayed; twice as many by default.
     sigma : float, optional
         Width of the similarity ``w = exp(-d^2 / (2 sigma^2))``; the median distance of the first
         candidates of a round by default.
@@ -50,13 +51,15 @@ class SDS2(SD):
         self,
         alpha: float = 0.25,
         weight: float = 1.0,
-        candidates: int = 100,
+        candidates: int | None = None,
         sigma: float | None = None,
         refresh: int = 1,
     ) -> None:
         super().__init__(alpha)
         check_not_negative(self.name, weight=weight)
-        check_whole(self.name, candidates=candidates, refresh=refresh)
+        check_whole(self.name, refresh=refresh)
+        if candidates is not None:
+            check_whole(self.name, candidates=candidates)
         if sigma is not None:
             check_positive(self.name, sigma=sigma)
         self.weight, self.candidates, self.refresh = float(weight), candidates, refresh
@@ -74,7 +77,7 @@ class SDS2(SD):
         if self._kept is not None and len(self._kept) == now.count and self._since < self.refresh:
             self._since += 1
             return self._kept
-        some = now.drawn(min(max(self.candidates, now.count), len(now.old)))
+        some = now.candidates(self.candidates)
         if len(some) > now.count:
             hidden, logits = now.forward(some)
             vectors = (logits if now.released else hidden).double().cpu().numpy()

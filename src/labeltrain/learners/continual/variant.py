@@ -60,6 +60,10 @@ class Now:
         """Return old rows, uniform and without repeats."""
         return self.old[self.rng.choice(len(self.old), size=count, replace=False)]
 
+    def candidates(self, many: int | None) -> np.ndarray:
+        """Return old rows to choose the replayed ones of; twice as many as those by default."""
+        return self.drawn(min(2 * self.count if many is None else many, len(self.old)))
+
     def forward(self, rows: np.ndarray) -> tuple[Any, Any]:
         """Return hidden layer and logits of some rows, in evaluation mode, without gradients."""
         import torch
@@ -82,6 +86,8 @@ class Variant:
         Reads the stored outputs of earlier models.
     imports : tuple of str
         Modules that take long to import, beside those of the networks.
+    candidates : int or None
+        Of variants that choose: how many of the old items they look at in a step.
     """
 
     name: ClassVar[str] = ""
@@ -89,6 +95,7 @@ class Variant:
     paper: ClassVar[str] = "Das et al. 2023"
     distils: ClassVar[bool] = False
     imports: ClassVar[tuple[str, ...]] = ()
+    candidates: int | None = None
 
     def begin(self) -> None:
         """Forget what was kept of an earlier round."""
