@@ -281,6 +281,14 @@ def test_other_classes_or_features_begin_anew() -> None:
     assert isinstance(after_prior, ContinualModel)
 
 
+@pytest.mark.parametrize("name", ["cal-mir", "cal-sds2"])
+def test_candidates_are_more_than_what_is_replayed(name: str) -> None:
+    with pytest.raises(BadInput, match="candidates=31, of which 32 are to be replayed"):
+        make(name, {"candidates": 31, "replay": 32})
+    assert make(name, {"candidates": 32, "replay": 32}).replay == 32
+    assert make(name, {"network_options": {"batch": 16}}).replay == 64
+
+
 def test_what_a_round_costs() -> None:
     options = {**QUICK, "epochs": 5, "replay": 8, "stop": "epochs"}
     for rounds in (2, 6):  # as much, however many labels there are

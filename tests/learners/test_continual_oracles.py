@@ -359,6 +359,22 @@ def test_the_choice_is_kept_for_some_steps() -> None:
     assert variant._kept is None
 
 
+@pytest.mark.parametrize(("variant", "forwards"), [(MIR(), 2), (SDS2(), 1)])
+def test_by_default_there_are_twice_as_many_to_choose_from(variant: Any, forwards: int) -> None:
+    rng = np.random.default_rng(0)
+    x = torch.from_numpy(rng.normal(size=(90, 3)).astype(np.float32))
+    network = torch.nn.Linear(3, 2)
+    optimiser = torch.optim.SGD(network.parameters(), lr=0.1)
+    now = a_now(network, optimiser, x, torch.zeros(90, dtype=torch.int64), [0, 1], count=30)
+    found = variant.chosen(now)
+    assert len(set(found.tolist())) == 30
+    assert now.looked_at == forwards * 60
+    now.count = 60  # there are 88
+    variant.begin()
+    assert len(variant.chosen(now)) == 60
+    assert now.looked_at == forwards * (60 + 88)
+
+
 def test_the_submodular_choice_reads_what_the_paper_says_or_what_was_released() -> None:
     x = torch.tensor([[0.0, 9.0], [0.0, -9.0], [1.0, 9.0], [1.0, -9.0], [0.1, 9.0], [0.0, 0.0]])
 

@@ -66,6 +66,36 @@ def test_a_learner_beside_retraining() -> None:
         rows_of([line for line in made() if line.learner != "retrain"])
 
 
+def test_how_the_gain_grows_with_the_rounds() -> None:
+    from benchmarks.continual import by_rounds
+
+    lines = made()
+    lines = [
+        line._replace(seconds={**line.seconds, "train": [1.0, 1.0, 10.0]})
+        if line.learner == "retrain" else line
+        for line in lines
+    ]  # fmt: skip
+    rows = by_rounds(lines)
+    assert rows[1] == "| D, times less in all after | 1 rounds | 2 rounds |"
+    assert rows[3] == "| cal-er | 1.3 | 3.3 |"  # 4 / 3 and 15 / 4.5 seconds
+    assert rows[4] == "| no-replay | 1.3 | 3.3 |"
+
+
+KEPT = sorted((ROOT / "studies" / "results" / "continual").glob("*-curves.jsonl"))
+
+
+@pytest.mark.parametrize("kept", KEPT, ids=lambda path: path.stem)
+def test_the_docs_have_the_tables_of_the_curves_that_are_kept(kept: Path) -> None:
+    from benchmarks.continual import by_rounds, markdown, read, rows_of
+
+    docs = (ROOT / "docs" / "continual.md").read_text(encoding="utf-8")
+    lines = read(kept)
+    tables = "\n".join([*markdown(rows_of(lines)), *by_rounds(lines)]).strip().split("\n\n")
+    assert len(tables) >= 2
+    for table in tables:
+        assert table in docs
+
+
 def test_on_a_study(tmp_path: Path) -> None:
     options = {"first_epochs": 10, "network_options": {"width": 16, "learning_rate": 1e-2}}
     experiments = [
