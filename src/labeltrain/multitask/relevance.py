@@ -195,7 +195,8 @@ def penalty_by_residual(
     Returns
     -------
     float
-        To a thousandth. What is left grows with the penalty, so halving finds it.
+        To a thousandth. What is left grows with the penalty, so halving finds it. Where heads are
+        nearly alike it may leave more: none below 1e-4 of the largest sensible one is tried.
 
     Examples
     --------
