@@ -90,9 +90,7 @@ def read(source: Path) -> list[Cell]:
             raise SystemExit(f"{source} holds no study")
         spec = parsed_spec(body)
         held = study.cells_of(workspace)
-        stages: dict[str, list[str]] = {
-            UNTUNED: []
-        }  # cells that no stage has any more are left out
+        stages: dict[str, list[str]] = {UNTUNED: []}  # of cells that some stage has
         for stage in spec.stages:
             for one in study.designs_of(workspace, spec, stage):
                 for budget in stage.budgets:

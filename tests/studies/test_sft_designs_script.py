@@ -290,3 +290,34 @@ def test_designs_of_one_budget_and_the_same_seeds_stand_together() -> None:
     text = "\n".join(markdown([*made(), *rest]))
     assert text.count("| 100 answers | NLL |") == 1
     assert "\n| rds | 1.000 | 1.000 | 1.000 |" in text
+
+
+@pytest.mark.parametrize(
+    ("kept", "stands"),
+    [
+        ("cells", {("facility-location", 200)}),
+        ("skewed", {("random-balanced", 100), ("weighted-task-diversity", 100)}),
+    ],
+)
+def test_the_differences_that_the_docs_say_stand_a_correction(
+    kept: str, stands: set[tuple[str, int]]
+) -> None:
+    """By Holm, over all differences from random with as many answers in a study's tables."""
+    from benchmarks.sft_designs import RANDOM, _paired, _together, read
+    from scipy.stats import ttest_rel
+
+    cells = read(KEPT / f"{kept}.jsonl")
+    cells = _together(cells, "confirm" if kept == "cells" else "skewed")
+    found = []
+    for one in sorted({(c.design, c.budget) for c in cells if c.design != RANDOM}):
+        mine, other = _paired(cells, one, (RANDOM, one[1]))
+        if len(mine) > 1:
+            found.append((float(ttest_rel(mine, other).pvalue), one))
+    assert len(found) == {"cells": 12, "skewed": 11}[kept]
+    found.sort()
+    left = set()
+    for place, (p, one) in enumerate(found):
+        if p * (len(found) - place) > 0.05:
+            break
+        left.add(one)
+    assert left == stands
