@@ -212,6 +212,16 @@ def test_the_choice_is_that_of_its_slow_twin(n: int, seed: int, weight: float) -
     assert len(set(picks.tolist())) == count
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.integers(2, 14), st.integers(0, 10**6))
+def test_ties_go_to_the_lowest_position(n: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    points = rng.integers(0, 2, size=(n, 2)).astype(float)  # many are the same
+    w, h = similarities(points, 1.0), np.full(n, 0.5)
+    picks, _ = covering(w, h, 1.0, n)
+    assert picks.tolist() == slowly(w, h, 1.0, n)[0]
+
+
 def test_similarities_and_the_median_distance() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(7, 4)) + 1e3
