@@ -291,6 +291,41 @@ def test_a_run_that_was_stopped_ends_alike(tmp_path: Path, monkeypatch: pytest.M
     assert essence(read_results(tmp_path / "parts")) == essence(whole)
 
 
+@pytest.mark.parametrize("method", ["l1", "affinity"])
+def test_a_run_with_a_network_that_was_stopped_ends_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    spec = make_spec({
+        **DIGITS, "method": method, "beside": "uniform", "ridge": None, "representation": "mlp",
+        "network": {"width": 16, "passes": 8},
+    })  # fmt: skip
+    run_in(spec, tmp_path / "whole")
+    whole, real = read_results(tmp_path / "whole"), running.finished
+    monkeypatch.setattr(running, "finished", lambda *given: _stop() if "uniform" in given
+                        else real(*given))  # fmt: skip
+    with pytest.raises(KeyboardInterrupt):
+        run_in(spec, tmp_path / "parts")
+    monkeypatch.setattr(running, "finished", real)
+    run_in(spec, tmp_path / "parts")
+    parts = read_results(tmp_path / "parts")
+    assert essence(parts) == essence(whole)
+    assert [run.dimension for run in parts.runs] == [4, 4]
+    page = write_page(parts, tmp_path / "out").html.read_text(encoding="utf-8")
+    assert "mlp" in page
+
+
+def test_a_run_with_convolutions(tmp_path: Path) -> None:
+    spec = make_spec({
+        "target": "mnist-5k:3", "sources": ["mnist-5k"], "budget": 360, "epochs": 2,
+        "encoder": "raw", "representation": "cnn", "network": {"width": 16, "passes": 3},
+        "beside": "uniform",
+    })  # fmt: skip
+    run_in(spec, tmp_path / "w")
+    results = read_results(tmp_path / "w")
+    assert [run.dimension for run in results.runs] == [12, 12]  # a quarter of 50 labels
+    assert all(run.epochs[-1]["scores"]["auc"] > 0.6 for run in results.runs)
+
+
 def test_another_run_or_other_data_is_refused(tmp_path: Path) -> None:
     path = made_up(tmp_path, items=60)
     options: dict[str, Any] = {
@@ -449,6 +484,11 @@ def test_a_matrix_of_two_factors() -> None:
         ({"mixing": 1.5}, "uniform"),
         ({"sources": []}, "sources"),
         ({"ridge": 0}, "ridge"),
+        ({"representation": "rnn"}, "representation"),
+        ({"network": {"width": 8}}, "linear representation"),
+        ({"representation": "mlp"}, "weight_decay"),  # beside the ridge penalty
+        ({"representation": "mlp", "ridge": None, "network": {"widht": 8}}, "did you mean 'width'"),
+        ({"representation": "cnn", "ridge": None, "network": {"width": 9}}, "multiple of 8"),
         ({"reading": {"task": "x"}}, "did you mean 'task_column'"),
     ],
 )
@@ -464,6 +504,7 @@ def test_bad_options(change: dict[str, Any], match: str) -> None:
         (lambda: {"budget": 20}, "first epoch has 7"),
         (lambda: {"dimension": 99}, "dimension=99"),
         (lambda: {"encoder": "minilm"}, "minilm"),
+        (lambda: {"representation": "cnn", "ridge": None}, "reads pixels"),
         (lambda: {"costs": {"digits:33": 2.0}}, "digits:3"),
     ],
 )

@@ -36,7 +36,7 @@ def methods(json_: Json = False) -> None:
     from labeltrain.multitask.methods import METHODS
 
     rows = [
-        {"name": name, "summary": m.summary, "relevance": m.relevance is not None,
+        {"name": name, "summary": m.summary, "relevance": m.estimates or m.known,
          "needs true heads": m.known}
         for name, m in METHODS.items()
     ]  # fmt: skip
@@ -144,6 +144,25 @@ def run(
         str,
         typer.Option(help="labeltrain list encoders; of texts and images.", rich_help_panel=MODEL),
     ] = "auto",
+    encoder_set: Annotated[
+        list[str] | None,
+        typer.Option(help="name=value, an option of the encoder.", rich_help_panel=MODEL),
+    ] = None,
+    representation: Annotated[
+        str,
+        typer.Option(
+            help="What tasks share: linear, mlp, or cnn (of the pixels: --encoder raw).",
+            rich_help_panel=MODEL,
+        ),
+    ] = "linear",
+    network_set: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="name=value, of mlp and cnn: width, layers, passes, patience, batch, "
+            "learning_rate, weight_decay.",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
     task_column: Annotated[
         str | None, typer.Option(help="Each of its values is a task.", rich_help_panel="Own data")
     ] = None,
@@ -171,6 +190,7 @@ def run(
     from labeltrain.multitask.running import run_in
     from labeltrain.multitask.spec import make_spec
     from labeltrain.multitask.summary import summarise
+    from labeltrain.studies.overrides import overridden
 
     own = reading(
         text_column=text_column,
@@ -208,6 +228,9 @@ def run(
             "ridge": ridge,
             "components": components,
             "encoder": encoder,
+            "encoder_options": overridden({}, encoder_set, {}) if encoder_set else {},
+            "representation": representation,
+            "network": overridden({}, network_set, {}) if network_set else {},
             "reading": own,
         }
     )

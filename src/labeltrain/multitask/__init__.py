@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from labeltrain.multitask.adaptive import linear_learner, run
 from labeltrain.multitask.methods import METHODS, Method
+from labeltrain.multitask.neural import NeuralLearner
 from labeltrain.multitask.page import write_page
 from labeltrain.multitask.plan import Plan
 from labeltrain.multitask.reading import Reading, read_tasks
@@ -22,6 +23,7 @@ __all__ = [
     "Epoch",
     "Method",
     "MethodRun",
+    "NeuralLearner",
     "Outcome",
     "Plan",
     "Reading",

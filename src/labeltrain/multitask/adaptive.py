@@ -13,6 +13,7 @@ from labeltrain.multitask.allocation import allocate, mixed, moving_average, pow
 from labeltrain.multitask.assessment import RESOLVED, Assessment, Representation, assess
 from labeltrain.multitask.design import risk_bound
 from labeltrain.multitask.linear import alternating_least_squares
+from labeltrain.multitask.lookahead import by_steps
 from labeltrain.multitask.plan import Plan
 from labeltrain.multitask.records import Epoch, Identity, Outcome
 from labeltrain.multitask.relevance import penalty_by_noise, penalty_by_residual, residual
@@ -21,6 +22,8 @@ from labeltrain.multitask.sources import TaskSource
 from labeltrain.rng import stream
 
 NOISY = "heads are too noisy"  # how the warning begins
+# With an attribute `raw` that is true it is given rows as they are under Plan.intercept, too: what
+# is not linear in them needs no rows without means.
 Learner = Callable[[Samples, np.random.Generator, Representation | None], Representation]
 
 
@@ -69,7 +72,9 @@ def run(
     dimension : int
         K, of the representation.
     learner : callable, optional
-        ``(samples, rng, previous) -> Representation``; linear by default.
+        ``(samples, rng, previous) -> Representation``; linear by default. Under an intercept
+        samples come without the means of their tasks, unless the learner has an attribute `raw`
+        that is true.
     known : (ndarray, ndarray), optional
         True heads (K, M) of the sources and of the target, (K,) or (K, T), for methods that take
         them as known.
@@ -105,9 +110,6 @@ def run(
     (600, True)
     """
     aims = Samples.of(targets)
-    centres = (np.zeros((aims.tasks, aims.rows.shape[1])), np.zeros(aims.tasks))
-    if plan.intercept:
-        centres, aims = aims.means(), aims.centred()
     refuse_impossible(source, aims.rows.shape[1], aims.counts, plan, dimension, known, learner)
     how, prices = plan.how, plan.prices(len(source.available))
     learn = _nothing if plan.method == "target-only" else learner or linear_learner(dimension)
@@ -119,25 +121,29 @@ def run(
     for number, budget in enumerate(schedule):
         started = time.perf_counter()
         pool.fill(_counts(source, plan, shares, float(budget), floor * least, pool.counts, prices))
-        samples = pool.samples().centred() if plan.intercept else pool.samples()
+        samples = pool.samples()
         rng = stream(plan.seed, "multitask", "learn", number)
-        representation = learn(samples, rng, representation)
-        seen = assess(representation, samples, aims, plan.ridge, centred=plan.intercept)
+        as_it_is = getattr(learn, "raw", False) or not plan.intercept
+        representation = learn(samples if as_it_is else samples.centred(), rng, representation)
+        seen = assess(representation, samples, aims, plan.ridge, intercept=plan.intercept)
         heads, wanted, penalty, uniform = seen.heads, seen.targets, float("nan"), plan.uniform
         if known is not None and how.known:
             heads, wanted = known[0], _columns(known[1])
-        elif how.relevance is not None:
+        elif how.estimates:
             penalty = _penalty(plan, seen, int(aims.counts.min()))
-            new = how.relevance(heads, wanted, penalty, np.sqrt(prices))
+            if how.relevance is None:
+                new = by_steps(representation, samples, aims, intercept=plan.intercept)
+            else:
+                new = how.relevance(heads, wanted, penalty, np.sqrt(prices))
             relevance = moving_average(new, relevance, plan.keep)
             uniform = _uniform(plan, seen, told)
             shares, floor = _shares(plan, relevance, uniform, prices), 1
         epochs.append(
             Epoch(
                 pool.counts.copy(), pool.counts / max(int(pool.counts.sum()), 1), relevance,
-                *_measured(pool.counts, heads, wanted, relevance),
+                *_measured(pool.counts, heads, wanted, None if how.affinity else relevance),
                 float(np.linalg.svd(heads, compute_uv=False)[-1]), penalty, uniform, seen,
-                representation, centres, time.perf_counter() - started,
+                representation, seen.centres, time.perf_counter() - started,
             )
         )  # fmt: skip
         last = representation
@@ -327,7 +333,7 @@ def refuse_impossible(
             f"a budget of {plan.budget:g}, and all samples of all source tasks are {worth:g}",
             "give a smaller budget, or use method all",
         )
-    least = max(plan.floor or 0, 0 if plan.how.relevance is None or plan.how.known else 1)
+    least = max(plan.floor or 0, int(plan.how.estimates))
     if least * float(prices.sum()) > first:
         raise BadInput(
             f"the first epoch has {first:g} to spend on {tasks} source tasks, {least} samples each",

@@ -23,6 +23,9 @@ class Representation(Protocol):
     ----------
     freedom : int
         Numbers that determine it, as far as they fit noise; 0 if it was not learned from the tasks.
+    noise : float, optional
+        Estimated standard deviation of the labels, where the representation knows better than the
+        errors of samples that it was learned from.
     """
 
     @property
@@ -49,6 +52,9 @@ class Assessment:
         sqrt(K / n) / |w_T|``, n being the samples of a source task, by the mean.
     predictors : ndarray of float64, shape (k, T)
         Heads of the targets on the representation as it is, to predict with.
+    centres : (ndarray, ndarray)
+        Mean representation (T, K) and mean value (T,) of the targets' samples, which `predictors`
+        count from; zeros without an intercept.
     target_loss : float
         Mean squared error of left-out samples of the targets.
     missed : float
@@ -60,6 +66,7 @@ class Assessment:
     noise: float
     unsure: float
     predictors: np.ndarray
+    centres: tuple[np.ndarray, np.ndarray]
     target_loss: float
     missed: float
 
@@ -75,7 +82,7 @@ def assess(
     targets: Samples,
     ridge: float,
     *,
-    centred: bool = False,
+    intercept: bool = False,
 ) -> Assessment:
     """Refit all heads on a fixed representation, and see how well they are known.
 
@@ -83,10 +90,11 @@ def assess(
     ----------
     representation : Representation
     sources, targets : Samples
+        Rows as they are.
     ridge : float
         Penalty of the heads' squares, a sample.
-    centred : bool
-        Samples are without the means of their tasks, which have an intercept each.
+    intercept : bool
+        Every task has one: means of its representation and its values are taken off.
 
     Returns
     -------
@@ -98,20 +106,29 @@ def assess(
     predictions, and what is found does not depend on how the representation is written down (any
     invertible map of its numbers leaves relevance as it is, the Lasso's too).
     """
-    encoded = np.asarray(representation.encode(sources.rows), dtype=np.float64)
-    aims = np.asarray(representation.encode(targets.rows), dtype=np.float64)
-    white = whitening(np.vstack([encoded, aims]))
-    coded = Samples(encoded @ white, sources.values, sources.starts, sources.counts)
-    aimed = Samples(aims @ white, targets.values, targets.starts, targets.counts)
+    encoded, aims = _encoded(representation, sources), _encoded(representation, targets)
+    centres = np.zeros((aims.tasks, aims.rows.shape[1])), np.zeros(aims.tasks)
+    if intercept:
+        centres, encoded, aims = aims.means(), encoded.centred(), aims.centred()
+    white = whitening(np.vstack([encoded.rows, aims.rows]))
+    coded = Samples(encoded.rows @ white, encoded.values, sources.starts, sources.counts)
+    aimed = Samples(aims.rows @ white, aims.values, targets.starts, targets.counts)
     k = white.shape[1]
     heads = heads_of(np.eye(k), coded, ridge)
     wanted = heads_of(np.eye(k), aimed, ridge)
-    noise = _noise(heads, coded, representation.freedom, centred)
-    predictors, losses, missed = _predictors(aims, targets, noise, k, centred)
+    noise = getattr(representation, "noise", None)
+    if noise is None:
+        noise = _noise(heads, coded, representation.freedom, intercept)
+    predictors, losses, missed = _predictors(aims, noise, k, intercept)
     return Assessment(
         heads, wanted, noise, _unsure(heads, wanted, noise, sources, targets),
-        np.stack(predictors, axis=1), float(np.mean(losses)), missed,
+        np.stack(predictors, axis=1), centres, float(np.mean(losses)), missed,
     )  # fmt: skip
+
+
+def _encoded(representation: Representation, samples: Samples) -> Samples:
+    found = np.asarray(representation.encode(samples.rows), dtype=np.float64)
+    return Samples(found, samples.values, samples.starts, samples.counts)
 
 
 def whitening(encoded: np.ndarray) -> np.ndarray:
@@ -159,10 +176,10 @@ def _unsure(
 
 
 def _predictors(
-    encoded: np.ndarray, targets: Samples, noise: float, dimension: int, centred: bool
+    targets: Samples, noise: float, dimension: int, centred: bool
 ) -> tuple[list[np.ndarray], list[float], float]:
     found, losses, missed = [], [], []
-    for rows, values in Samples(encoded, targets.values, targets.starts, targets.counts):
+    for rows, values in targets:
         scale = max(float((rows**2).mean()), np.finfo(float).tiny)
         head, loss = left_out_head(rows, values, PENALTIES * scale * len(rows), centred=centred)
         found.append(head)

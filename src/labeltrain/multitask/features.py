@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from labeltrain import encoders
 from labeltrain.data import Dataset, Table
 from labeltrain.encoders.base import Encoder
+from labeltrain.encoders.raw import RawEncoder
 from labeltrain.errors import BadInput
 from labeltrain.multitask.tasks import TaskSet
 
@@ -30,6 +31,8 @@ class Encoded:
     seconds : float
     key : str
         Names encoder and items: same key, same features.
+    shape : tuple of int or None
+        Height, width and channels, where rows are the pixels of images.
     """
 
     rows: np.ndarray
@@ -37,10 +40,14 @@ class Encoded:
     encoder: str
     seconds: float
     key: str
+    shape: tuple[int, int, int] | None = None
 
 
 def encode(
-    tasks: TaskSet, encoder: str = "auto", progress: Callable[[int, int], None] | None = None
+    tasks: TaskSet,
+    encoder: str = "auto",
+    progress: Callable[[int, int], None] | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Encoded:
     """Encode the items of all data sets, through the cache of features.
 
@@ -51,6 +58,8 @@ def encode(
         A name of :func:`labeltrain.encoders.make`; "auto": the usual one for such items.
     progress : callable, optional
         Called with the number of items of a data set done, and their total.
+    options : dict, optional
+        Of the encoder.
 
     Returns
     -------
@@ -70,7 +79,7 @@ def encode(
                 "all tasks share a representation: give data of one kind",
             )
     name = encoders.default_for(first.modality) if encoder == "auto" else encoder
-    made = encoders.make(name)
+    made = encoders.make(name, **(options or {}))
     if made.whole and len(sets) > 1:
         found = encoders.features(_joined(sets), made, progress=progress)
         parts, seconds, keys = [found.array], found.seconds, [found.key]
@@ -81,8 +90,19 @@ def encode(
         keys = [f.key for f in each]
     starts = np.concatenate([[0], np.cumsum([len(one) for one in sets])[:-1]])
     return Encoded(
-        np.concatenate(parts), tuple(int(s) for s in starts), name, seconds, "-".join(keys)
-    )
+        np.concatenate(parts), tuple(int(s) for s in starts), name, seconds, "-".join(keys),
+        _shape(first, made),
+    )  # fmt: skip
+
+
+def _shape(dataset: Dataset, encoder: Encoder) -> tuple[int, int, int] | None:
+    """Return height, width and channels of the images that features are the pixels of."""
+    if not isinstance(encoder, RawEncoder) or dataset.modality != "image":
+        return None
+    if encoder.size is not None:
+        return encoder.size, encoder.size, 3
+    height, width, *channels = np.shape(dataset.items[0])
+    return height, width, channels[0] if channels else 1
 
 
 def _refuse_widths(sets: Sequence[Dataset], parts: Sequence[np.ndarray], encoder: Encoder) -> None:

@@ -22,7 +22,7 @@ class SharedLinear:
     Attributes
     ----------
     basis : ndarray of float64, shape (d, K)
-        Orthonormal columns.
+        Orthonormal columns (but for one that took a step).
     heads : ndarray of float64, shape (K, M)
     error : float
         Mean squared error of the samples it was learned from.
@@ -46,6 +46,14 @@ class SharedLinear:
     def encode(self, rows: np.ndarray) -> np.ndarray:
         """Return the representation of rows, float64 (n, K)."""
         return np.asarray(np.asarray(rows, dtype=np.float64) @ self.basis)
+
+    def stepped(
+        self, rows: np.ndarray, values: np.ndarray, head: np.ndarray, rate: float
+    ) -> SharedLinear:
+        """Return it after a step of the basis down a task's mean squared error, its head fixed."""
+        missed = rows @ (self.basis @ head) - values
+        slope = np.outer(rows.T @ missed, head) * (2.0 / max(len(rows), 1))
+        return SharedLinear(self.basis - rate * slope, self.heads, self.error, self.steps)
 
     @property
     def freedom(self) -> int:

@@ -27,6 +27,8 @@ class Method:
         The true heads are given: an upper bound on what estimating them can reach.
     penalised : bool
         It has a penalty to be chosen.
+    affinity : bool
+        Relevance is how much a step on a source lowers the loss of the target: no heads are read.
     guarded : bool
         It starves tasks that it holds to be irrelevant, and so must not trust noisy heads.
     """
@@ -37,6 +39,12 @@ class Method:
     known: bool = False
     penalised: bool = False
     guarded: bool = False
+    affinity: bool = False
+
+    @property
+    def estimates(self) -> bool:
+        """Whether relevance is estimated between epochs."""
+        return self.affinity or (self.relevance is not None and not self.known)
 
 
 METHODS = {
@@ -56,6 +64,9 @@ METHODS = {
     "optimal": Method(
         "the best shares for all targets together, if heads are taken to be exact",
         1.0, lambda w, t, _, c: least_group(w, t, weights=c)[0], guarded=True,
+    ),
+    "affinity": Method(
+        "by how much a step on a source lowers the target's loss (TAG)", 1.0, affinity=True,
     ),
     "known-l1": Method(
         "least L1 norm on the true heads, shares by |nu|",

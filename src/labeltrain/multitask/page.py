@@ -155,6 +155,7 @@ def _page(summary: RunSummary, pictures: dict[str, str]) -> str:
                 ("Source tasks", f"{len(data['sources'])}"),
                 ("Labelled target samples", f"{spec['target_labels']}"),
                 ("Seeds", f"{own.seeds if own else 0} of {len(spec['seeds'])}"),
+                ("Representation", spec["representation"]),
                 ("Dimension", _dimensions(summary)),
                 ("Encoder", f"{data['encoder']}, {data['features']} features"),
             ]

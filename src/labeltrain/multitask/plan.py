@@ -108,7 +108,7 @@ class Plan:
 
     def schedule(self) -> np.ndarray:
         """Return what may be spent by the end of each epoch, in all; float64 (E,)."""
-        epochs = self.epochs if self.how.relevance is not None and not self.how.known else 1
+        epochs = self.epochs if self.how.estimates else 1
         parts = np.cumsum(self.growth ** np.arange(epochs))
         found: np.ndarray = self.budget * parts / parts[-1]
         return found if self.costs is not None else np.rint(found)

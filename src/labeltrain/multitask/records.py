@@ -36,8 +36,8 @@ class Epoch:
         Heads, noise, error of left-out target samples, and what the representation misses.
     representation : Representation
     centres : (ndarray, ndarray)
-        Mean row (T, d) and mean value (T,) of the targets' samples, under ``Plan.intercept``; else
-        zeros.
+        Mean representation (T, K) and mean value (T,) of the targets' samples, under
+        ``Plan.intercept``; else zeros.
     seconds : float
     """
 
@@ -56,9 +56,9 @@ class Epoch:
 
     def predict(self, rows: np.ndarray, target: int = 0) -> np.ndarray:
         """Return predictions of a target for rows (n, d), as of this epoch; float64 (n,)."""
-        mean_row, mean_value = self.centres[0][target], self.centres[1][target]
-        encoded = self.representation.encode(np.asarray(rows, dtype=np.float64) - mean_row)
-        return np.asarray(encoded @ self.assessment.predictors[:, target] + mean_value)
+        centre, mean = self.centres[0][target], self.centres[1][target]
+        encoded = self.representation.encode(np.asarray(rows, dtype=np.float64)) - centre
+        return np.asarray(encoded @ self.assessment.predictors[:, target] + mean)
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,13 @@ import numpy as np
 
 from labeltrain.errors import BadInput
 from labeltrain.kernels.threads import limited_threads
-from labeltrain.multitask.adaptive import linear_learner, refuse_impossible, run
+from labeltrain.multitask.adaptive import refuse_impossible, run
 from labeltrain.multitask.dimension import choose_dimension
 from labeltrain.multitask.features import Encoded, encode
 from labeltrain.multitask.plan import Plan
 from labeltrain.multitask.reading import read_tasks
 from labeltrain.multitask.records import Epoch
+from labeltrain.multitask.representations import learner_of
 from labeltrain.multitask.samples import Samples
 from labeltrain.multitask.scores import target_scores
 from labeltrain.multitask.simulation import RevealedSource, Simulation, never, simulate
@@ -29,7 +30,7 @@ from labeltrain.multitask.tasks import TaskSet
 from labeltrain.store import Event, Workspace
 
 KIND = "multitask"
-FORMAT = 1
+FORMAT = 2
 LABELS_A_DIMENSION = 4  # of the target: its head is told by them alone
 
 
@@ -85,7 +86,7 @@ def run_in(spec: RunSpec, folder: str | Path, progress: Progress | None = None) 
                 return False
             held = store.first().body["data"]
     tasks = read_tasks(spec.target, spec.sources, spec.read)
-    encoded = encode(tasks, spec.encoder, _counted(progress, "encoding"))
+    encoded = encode(tasks, spec.encoder, _counted(progress, "encoding"), spec.encoder_options)
     facts = _facts(tasks, encoded)
     if held is not None and held["key"] != facts["key"]:
         raise BadInput(
@@ -151,13 +152,11 @@ def finished(
             f"all {len(target[1])} labelled samples of the target have the same answer, so nothing "
             "can be learned from them: give more target_labels"
         )
-    size = min(dimension, target[0].shape[1])
+    learner = learner_of(spec, dimension, ridge, target[0].shape[1], simulation.shape)
     for one in plans:
         source = simulation.source()
         with _heard(told):
-            outcome = run(
-                source, [target], one, dimension=size, learner=linear_learner(size, ridge)
-            )
+            outcome = run(source, [target], one, dimension=dimension, learner=learner)
         epochs += outcome.epochs
     rows, values = simulation.held_out()
     kind = simulation.tasks.target.kind
@@ -235,7 +234,7 @@ def _arrays(
 def _simulated(spec: RunSpec, tasks: TaskSet, encoded: Encoded, seed: int) -> Simulation:
     return simulate(
         tasks, encoded, seed, target_labels=spec.target_labels, test_share=spec.test_share,
-        components=spec.components,
+        components=None if spec.representation == "cnn" else spec.components,
     )  # fmt: skip
 
 
@@ -263,6 +262,9 @@ def chosen(spec: RunSpec, simulation: Simulation) -> dict[str, Any]:
         ``seed``, ``dimension``, ``ridge``, and, where one was chosen, ``loss``, ``alone`` and
         ``tried`` of :class:`~labeltrain.multitask.dimension.Choice`.
     """
+    most = max(len(simulation.labelled) // LABELS_A_DIMENSION, 1)
+    if spec.representation != "linear":
+        return {"seed": simulation.seed, "dimension": spec.dimension or most, "ridge": 0.0}
     if spec.dimension is not None and spec.ridge is not None:
         return {"seed": simulation.seed, "dimension": spec.dimension, "ridge": spec.ridge}
     plan = spec.plan(spec.method, simulation.seed, simulation.tasks.sources)
@@ -272,7 +274,7 @@ def chosen(spec: RunSpec, simulation: Simulation) -> dict[str, Any]:
     drawn = run(source, [simulation.target()], first, dimension=1).counts
     again = simulation.source()
     samples = Samples.of([again.draw(m, int(count)) for m, count in enumerate(drawn)])
-    given: dict[str, Any] = {"most": len(simulation.labelled) // LABELS_A_DIMENSION}
+    given: dict[str, Any] = {"most": most}
     if spec.dimension is not None:
         given = {"dimensions": (spec.dimension,)}
     if spec.ridge is not None:
@@ -302,10 +304,13 @@ def _refuse_impossible(spec: RunSpec, tasks: TaskSet, encoded: Encoded) -> None:
     for seed in spec.seeds:
         simulation = _simulated(spec, tasks, encoded, seed)
         features = simulation.rows.shape[1]
+        learner = None
+        if spec.representation != "linear":
+            learner = learner_of(spec, spec.dimension or 1, 0.0, features, simulation.shape)
         for method in spec.methods:
             refuse_impossible(
                 simulation.source(never), features, np.array([len(simulation.labelled)]),
-                spec.plan(method, seed, tasks.sources), spec.dimension or 1, None,
+                spec.plan(method, seed, tasks.sources), spec.dimension or 1, None, learner,
             )  # fmt: skip
 
 

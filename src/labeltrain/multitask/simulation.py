@@ -86,6 +86,8 @@ class Simulation:
     seed : int
     rows : ndarray of float64, shape (n, d)
         Of all data sets; see :func:`~labeltrain.multitask.features.reduced`.
+    shape : tuple of int or None
+        Height, width and channels of the images that rows are.
     starts : tuple of int
     labelled : ndarray of int64
         Items of the target whose answers are known from the beginning.
@@ -102,6 +104,7 @@ class Simulation:
     labelled: np.ndarray
     test: np.ndarray
     items: tuple[np.ndarray, ...]
+    shape: tuple[int, int, int] | None = None
 
     def source(self, answers: Answers | None = None) -> RevealedSource:
         """Return the source tasks, of which nothing is drawn."""
@@ -131,7 +134,7 @@ def simulate(
     *,
     target_labels: int,
     test_share: float = 0.5,
-    components: int = 100,
+    components: int | None = 100,
 ) -> Simulation:
     """Draw the labelled samples and the test items of the target.
 
@@ -146,8 +149,9 @@ def simulate(
         Of the target's items, where sources share them: those are held out from sources, too. A
         test split of the data set's own goes first. Where nothing is shared, all that is not
         labelled is tested on.
-    components : int
-        Features are reduced to so many; see :func:`~labeltrain.multitask.features.reduced`.
+    components : int or None
+        Features are reduced to so many; see :func:`~labeltrain.multitask.features.reduced`. None:
+        they stay as they are.
 
     Returns
     -------
@@ -191,10 +195,14 @@ def simulate(
                 "leave the task out, or make test_share smaller",
             )
         items.append(mine)
-    inside = np.ones(len(encoded.rows), dtype=bool)
-    inside[test + encoded.starts[target.data_set]] = False
-    rows = reduced(encoded.rows, np.flatnonzero(inside), components)
-    return Simulation(tasks, seed, rows, encoded.starts, labelled, test, tuple(items))
+    if components is None:
+        rows = encoded.rows.astype(np.float64)
+    else:
+        inside = np.ones(len(encoded.rows), dtype=bool)
+        inside[test + encoded.starts[target.data_set]] = False
+        rows = reduced(encoded.rows, np.flatnonzero(inside), components)
+    shape = encoded.shape if components is None else None
+    return Simulation(tasks, seed, rows, encoded.starts, labelled, test, tuple(items), shape)
 
 
 def never(task: Task, items: np.ndarray) -> np.ndarray:

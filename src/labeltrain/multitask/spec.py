@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from labeltrain.errors import BadInput, refuse_unknown_parameters, unknown_name
 from labeltrain.multitask.features import COMPONENTS
 from labeltrain.multitask.methods import method_named
+from labeltrain.multitask.neural import NeuralLearner, network_options
 from labeltrain.multitask.plan import Plan
 from labeltrain.multitask.reading import Reading
 from labeltrain.multitask.tasks import Task
@@ -70,6 +71,11 @@ class RunSpec(BaseModel):
     ridge: float | None = Field(default=None, gt=0, description="by left-out loss if none")
     components: Whole = Field(default=COMPONENTS, ge=1, description="features are reduced to them")
     encoder: str = Field(default="auto", description="of texts and images")
+    encoder_options: dict[str, Any] = Field(default_factory=dict, description="of the encoder")
+    representation: Literal["linear", "mlp", "cnn"] = Field(
+        default="linear", description="what tasks share"
+    )
+    network: dict[str, Any] = Field(default_factory=dict, description="options of mlp and cnn")
     reading: dict[str, Any] = Field(default_factory=dict, description="of the user's own files")
 
     @field_validator("seeds", mode="before")
@@ -197,6 +203,7 @@ def make_spec(values: Mapping[str, Any]) -> RunSpec:
             told.append(f"{where}: {one['msg'].removeprefix('Value error, ')}")
         raise BadInput("; ".join(told), "docs/multitask.md lists the options") from error
     refuse_unknown_parameters("reading", spec.reading, Reading.__dataclass_fields__)
+    _refuse_network(spec)
     for name in spec.methods:
         if method_named(name).known:
             raise BadInput(
@@ -205,3 +212,21 @@ def make_spec(values: Mapping[str, Any]) -> RunSpec:
             )
         spec.plan(name, spec.seeds[0])  # refuses options that mean nothing
     return spec
+
+
+def _refuse_network(spec: RunSpec) -> None:
+    """Refuse options of networks that mean nothing."""
+    if spec.representation == "linear":
+        if spec.network:
+            raise BadInput(
+                f"network options ({', '.join(spec.network)}) for a linear representation",
+                "leave them out, or give representation mlp or cnn",
+            )
+        return
+    if spec.ridge is not None:
+        raise BadInput(
+            f"ridge={spec.ridge:g} with the representation {spec.representation}",
+            "leave it out: the penalty of networks is weight_decay",
+        )
+    shape = (1, 1, 1) if spec.representation == "cnn" else None
+    NeuralLearner(spec.dimension or 1, spec.representation, shape, **network_options(spec.network))

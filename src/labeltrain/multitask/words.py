@@ -109,7 +109,8 @@ def _verdict(method: str, other: str, difference: Comparison) -> str:
 
 def _noise(own: MethodSummary) -> list[str]:
     """Return the warning of noisy heads, and how far mixing went."""
-    if method_named(own.method).relevance is None:
+    how = method_named(own.method)
+    if not how.estimates or how.affinity:
         return []
     told = []
     if own.noisy:
@@ -121,7 +122,7 @@ def _noise(own: MethodSummary) -> list[str]:
             f"target's head or less, and {size}. A larger first epoch, fewer source tasks or a "
             "smaller dimension would help."
         )
-    if own.noisy and method_named(own.method).guarded and max(own.mixed) > 0:
+    if own.noisy and how.guarded and max(own.mixed) > 0:
         shares = ", ".join(f"{percent(share, 0)} %" for share in own.mixed)
         told.append(
             f"Of what relevance would decide, all tasks alike got {shares} after the epochs: the "
