@@ -190,7 +190,7 @@ def by_rounds(lines: Sequence[Line]) -> list[str]:
     text = []
     for data in dict.fromkeys(line.data for line in lines):
         mine = [line for line in lines if line.data == data]
-        last = len(mine[0].labels) - 1
+        last = min(len(line.labels) for line in mine) - 1
         ends = sorted({max(1, round(last * part / 3)) for part in (1, 2, 3)})
         shown = " | ".join(f"{end} rounds" for end in ends)
         text += [
