@@ -14,7 +14,7 @@ from labeltrain.errors import BadInput
 from labeltrain.multitask.adaptive import linear_learner, run
 from labeltrain.multitask.assessment import assess
 from labeltrain.multitask.linear import SharedLinear, heads_of
-from labeltrain.multitask.lookahead import RATES, by_steps
+from labeltrain.multitask.lookahead import RATES, by_steps, steps_from
 from labeltrain.multitask.neural import NeuralLearner, NeuralRepresentation
 from labeltrain.multitask.plan import Plan
 from labeltrain.multitask.samples import Samples
@@ -42,7 +42,7 @@ def bent(seed: int, tasks: int = 8, samples: int = 150, noise: float = 0.1) -> d
     }
 
 
-SMALL: dict[str, Any] = {"width": 64, "passes": 60}
+SMALL: dict[str, Any] = {"width": 64, "steps": 2000}
 
 
 def test_a_network_expresses_what_no_linear_map_does() -> None:
@@ -92,11 +92,11 @@ def test_the_loop_with_a_network_spends_on_what_matters(method: str) -> None:
 
 def test_the_next_epoch_begins_where_the_last_one_ended() -> None:
     made = bent(3)
-    learner = NeuralLearner(3, width=16, passes=30)
+    learner = NeuralLearner(3, width=16, steps=600)
     first = learner(made["samples"], np.random.default_rng(0), None)
     rows = made["test"][0][:50]
     before = first.encode(rows)
-    still = NeuralLearner(3, width=16, passes=1, learning_rate=1e-12)
+    still = NeuralLearner(3, width=16, steps=19, learning_rate=1e-12)
     second = still(made["samples"], np.random.default_rng(1), first)
     np.testing.assert_allclose(second.encode(rows), before, atol=1e-5)
     np.testing.assert_array_equal(first.encode(rows), before)  # and is not changed by it
@@ -110,18 +110,28 @@ def test_images() -> None:
     images[bright, :4] += 0.5  # a bar above
     images[~bright, 4:] += 0.5
     samples = Samples.of([(images.reshape(300, -1), bright.astype(float))] * 2)
-    found = NeuralLearner(4, "cnn", (8, 6, 1), width=32, passes=20)(samples, rng, None)
+    found = NeuralLearner(4, "cnn", (8, 6, 1), width=32, steps=200)(samples, rng, None)
     assert found.noise < 0.2
     assert found.encode(np.zeros((0, 48))).shape == (0, 4)
     one = found.encode(samples.rows[:7])
     np.testing.assert_allclose(one, found.encode(samples.rows)[:7], atol=1e-5)
 
 
+def test_it_ends_when_left_out_samples_gain_no_more() -> None:
+    rng = np.random.default_rng(0)
+    nothing = Samples.of([(rng.normal(size=(300, 4)), rng.normal(size=300)) for _ in range(2)])
+    short = NeuralLearner(2, width=32, steps=5000, patience=40)(nothing, rng, None)
+    assert short.steps < 200  # there is only noise to be learned
+    assert 0.7 < short.noise < 1.4
+    some = NeuralLearner(2, width=32, steps=7)(bent(0)["samples"], rng, None)
+    assert some.steps <= 7
+
+
 def test_the_state_of_torch_is_left_alone() -> None:
     made = bent(4)
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    NeuralLearner(2, width=8, passes=1)(made["samples"], np.random.default_rng(0), None)
+    NeuralLearner(2, width=8, steps=5)(made["samples"], np.random.default_rng(0), None)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -164,7 +174,7 @@ def test_a_step_of_a_linear_representation_is_that_of_its_slow_twin() -> None:
 def test_a_step_of_a_network_is_that_of_its_slow_twin() -> None:
     """By finite differences of the loss along the step."""
     made = bent(0, samples=40)
-    start = NeuralLearner(3, width=16, passes=5)(made["samples"], np.random.default_rng(0), None)
+    start = NeuralLearner(3, width=16, steps=50)(made["samples"], np.random.default_rng(0), None)
     rows, values = made["target"]
     head, rate = np.array([0.5, -1.0, 0.3]), 1e-3
 
@@ -190,7 +200,7 @@ def test_relevance_by_steps_is_that_of_its_slow_twin(seed: int) -> None:
     sources = Samples.of([tasks.draw(m, 30) for m in range(5)])
     target = Samples.of([tasks.draw_target(25)])
     start = SharedLinear(np.linalg.qr(rng.normal(size=(6, 2)))[0], np.ones((2, 5)), 0.0, 0)
-    found = by_steps(start, sources, target, ridge=1e-3)[:, 0]
+    found = steps_from(start, sources, target, 1e-3, intercept=False)[:, 0]
 
     def ridge(rows: np.ndarray, values: np.ndarray, scale: float) -> np.ndarray:
         z = rows @ start.basis

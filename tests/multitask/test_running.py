@@ -297,7 +297,7 @@ def test_a_run_with_a_network_that_was_stopped_ends_alike(
 ) -> None:
     spec = make_spec({
         **DIGITS, "method": method, "beside": "uniform", "ridge": None, "representation": "mlp",
-        "network": {"width": 16, "passes": 8},
+        "network": {"width": 16, "steps": 80},
     })  # fmt: skip
     run_in(spec, tmp_path / "whole")
     whole, real = read_results(tmp_path / "whole"), running.finished
@@ -317,7 +317,7 @@ def test_a_run_with_a_network_that_was_stopped_ends_alike(
 def test_a_run_with_convolutions(tmp_path: Path) -> None:
     spec = make_spec({
         "target": "mnist-5k:3", "sources": ["mnist-5k"], "budget": 360, "epochs": 2,
-        "encoder": "raw", "representation": "cnn", "network": {"width": 16, "passes": 3},
+        "encoder": "raw", "representation": "cnn", "network": {"width": 16, "steps": 60},
         "beside": "uniform",
     })  # fmt: skip
     run_in(spec, tmp_path / "w")

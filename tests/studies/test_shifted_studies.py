@@ -167,8 +167,10 @@ def test_annotators_go_on_after_an_interruption(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         from labeltrain.studies import runner
 
-        def stopping(tasks: Any, materials: Any, workspace: Any, threads: int, tick: Any) -> None:
-            run_inline(tasks, materials, workspace, threads, after(3))
+        def stopping(
+            tasks: Any, materials: Any, workspace: Any, conditions: Any, tick: Any
+        ) -> None:
+            run_inline(tasks, materials, workspace, conditions, after(3))
 
         patch.setattr(runner, "run_inline", stopping)
         with pytest.raises(Stopped):

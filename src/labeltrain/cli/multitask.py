@@ -158,7 +158,7 @@ def run(
     network_set: Annotated[
         list[str] | None,
         typer.Option(
-            help="name=value, of mlp and cnn: width, layers, passes, patience, batch, "
+            help="name=value, of mlp and cnn: width, layers, steps, patience, batch, "
             "learning_rate, weight_decay.",
             rich_help_panel=MODEL,
         ),

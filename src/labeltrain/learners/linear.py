@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import astuple
 from typing import Any, ClassVar, Literal
@@ -10,6 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from labeltrain.errors import BadInput
+from labeltrain.kernels import clock
 from labeltrain.kernels.row_space import row_space
 from labeltrain.learners.balance import Adjustment
 from labeltrain.learners.base import Cost, Learner, Model, PriorModel, Training, with_unseen
@@ -183,7 +183,7 @@ class Linear(Learner):
         self, training: Training, rng: np.random.Generator, previous: Model | None = None
     ) -> Model:
         """Return the optimum for the labels so far, starting from `previous`."""
-        started = time.perf_counter()
+        started = clock.seconds()
         features = training.features[training.labelled]
         before = previous if isinstance(previous, LinearModel) else None
         facts = self._regularise(training, features, before)
@@ -196,7 +196,7 @@ class Linear(Learner):
                 return PriorModel(training.prior(), training.features.shape[1])
             model = self._fit_classes(training, features, seen, facts, before, rng)
         model.cost = Cost(
-            len(features) * int(model.facts()["iterations"]), time.perf_counter() - started
+            len(features) * int(model.facts()["iterations"]), clock.seconds() - started
         )
         return model
 

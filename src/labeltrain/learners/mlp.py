@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from labeltrain.encoders.base import choose_device
 from labeltrain.errors import BadInput, missing_extra
+from labeltrain.kernels import clock
 from labeltrain.kernels.threads import torch_threads
 from labeltrain.learners.balance import Adjustment
 from labeltrain.learners.base import Cost, Learner, Model, PriorModel, Training
@@ -157,7 +157,7 @@ class MLP(Learner):
         self, training: Training, rng: np.random.Generator, previous: Model | None = None
     ) -> Model:
         """Return a model of the labels so far; `previous` is not used."""
-        started = time.perf_counter()
+        started = clock.seconds()
         if training.kind == "multiclass":
             enough = len(np.unique(training.labels)) >= 2
         else:
@@ -165,7 +165,7 @@ class MLP(Learner):
         if not enough:
             return PriorModel(training.prior(), training.features.shape[1])
         model = self._train(training, rng)
-        model.cost = Cost(self.steps * self.batch, time.perf_counter() - started)
+        model.cost = Cost(self.steps * self.batch, clock.seconds() - started)
         return model
 
     def _train(self, training: Training, rng: np.random.Generator) -> MLPModel:

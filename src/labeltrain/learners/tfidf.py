@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -11,6 +10,7 @@ import numpy as np
 
 from labeltrain.data import take
 from labeltrain.errors import BadInput
+from labeltrain.kernels import clock
 from labeltrain.kernels.row_space import row_space_of
 from labeltrain.learners.balance import Adjustment
 from labeltrain.learners.base import Cost, Learner, Model, PriorModel, Training, with_unseen
@@ -178,7 +178,7 @@ class Tfidf(Learner):
         """
         from sklearn.linear_model import LogisticRegression
 
-        started = time.perf_counter()
+        started = clock.seconds()
         if training.items is None:
             raise BadInput("the learner 'tfidf' reads texts, and there are none", "give texts")
         seen = np.bincount(training.labels, minlength=training.classes) > 0
@@ -211,7 +211,7 @@ class Tfidf(Learner):
             bias[seen] -= self.adjustment.afterwards(
                 training, np.flatnonzero(seen), everything.__getitem__, fitted=True
             )
-        spent = time.perf_counter() - started
+        spent = clock.seconds() - started
         model.cost = Cost(len(training.labels) * iterations, spent, prepared)
         return model
 
@@ -221,7 +221,7 @@ class Tfidf(Learner):
 
         if self._pool is not None and self._pool.is_of(training):
             return self._pool, self._pool.seconds
-        started = time.perf_counter()
+        started = clock.seconds()
         usable = training.usable
         everything = np.arange(len(training.features))
         texts = take(training.items, everything if usable is None else np.flatnonzero(usable))
@@ -237,6 +237,6 @@ class Tfidf(Learner):
         idf = vectoriser.idf_.astype(np.float64)
         vectors = _Vectors(terms, idf, KEPT)
         vectors.of(training.items)
-        seconds = time.perf_counter() - started
+        seconds = clock.seconds() - started
         self._pool = _Pool(list(training.items), held, terms, idf, vectors, seconds)
         return self._pool, 0.0

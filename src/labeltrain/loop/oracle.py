@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from labeltrain.data.noise import flipped
 from labeltrain.errors import BadInput
+from labeltrain.kernels import clock
 from labeltrain.rng import stream
 
 
@@ -41,13 +41,13 @@ class Oracle(ABC):
             How often each was asked before; never if not given. The loop counts it in its
             history, so an answer is the same after a resume.
         """
-        started = time.perf_counter()
+        started = clock.seconds()
         positions = np.asarray(positions, dtype=np.int64)
         before = np.zeros(len(positions), np.int64) if asked is None else np.asarray(asked)
         answers = self._answer(positions, before)
         self.labels += len(answers)
         self.rounds += 1
-        self.seconds += time.perf_counter() - started
+        self.seconds += clock.seconds() - started
         return answers
 
     @abstractmethod

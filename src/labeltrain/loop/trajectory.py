@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from labeltrain.errors import BadInput, BrokenContract, StoreMissing
+from labeltrain.kernels import clock
 from labeltrain.learners.base import Cost, Learner, Model, Training, drawn
 from labeltrain.loop.budget import affordable, purchasable, with_labelled, within
 from labeltrain.loop.checks import checked, refuse_unmet_needs
@@ -236,7 +236,7 @@ class Trajectory:
         return with_labelled(self._costs, places, self.state.positions, len(self.pool), left)
 
     def _ask(self, count: int, budget: float, memo: Memo, timing: dict[str, float]) -> None:
-        started = time.perf_counter()
+        started = clock.seconds()
         state, number = self.state, self.state.round
         strategy = self._asker()
         if strategy.sequential:
@@ -252,7 +252,7 @@ class Trajectory:
         picks = checked(found, view, count, strategy.name)
         costs = self._costs
         keep = within(costs, picks.positions, budget - state.spent_in_round)
-        timing["select"] += time.perf_counter() - started
+        timing["select"] += clock.seconds() - started
         answers = self.oracle.ask(picks.positions[keep], state.asked(picks.positions[keep]))
         rows = []
         for row, answer in zip(keep, answers, strict=True):
@@ -287,9 +287,9 @@ class Trajectory:
                 "exhausted": exhausted,
             },
         )
-        started = time.perf_counter()
+        started = clock.seconds()
         self.journal.append([event])
-        timing["store"] += time.perf_counter() - started
+        timing["store"] += clock.seconds() - started
         state.apply(event)
 
     def view(self, budget: float, memo: Memo | None = None) -> PoolView:
@@ -407,15 +407,15 @@ class Trajectory:
         previous = None
         if self.learner.continues and state.scored:
             previous = self._current_model()
-        started = time.perf_counter()
+        started = clock.seconds()
         rng = stream(self.plan.seed, "fit", number)
         self._model = self.learner.fit(self._training(), rng, previous)
         self._probabilities = None
-        trained = time.perf_counter()
+        trained = clock.seconds()
         probabilities = self._pool_probabilities()
-        predicted = time.perf_counter()
+        predicted = clock.seconds()
         scored = self.evaluator.score(self._model, probabilities, self.learner.reads)
-        evaluated = time.perf_counter()
+        evaluated = clock.seconds()
         # The next round chooses by these predictions; else only the study wants them.
         chosen_by = self.strategy.needs & OF_A_TRAINED_MODEL and number < self.plan.rounds
         predicting = "select" if chosen_by else "evaluate"
@@ -438,18 +438,18 @@ class Trajectory:
                 "train": _spent(self._model, trained - started),
                 **seconds,
                 # Up to here; the commit of this very event is counted in the next round.
-                "store": timing["store"] + time.perf_counter() - evaluated,
+                "store": timing["store"] + clock.seconds() - evaluated,
             },
             "prepared": self._model.cost.prepared,
             "examples": self._model.cost.examples,
             "predicted": items,
         }
         event = Event(self.run_name, "scored", body)
-        started = time.perf_counter()
+        started = clock.seconds()
         self.journal.append([event])
         if state.model is not None and state.model != reference:
             self.journal.drop_model(state.model)
-        self._seconds_store = time.perf_counter() - started
+        self._seconds_store = clock.seconds() - started
         state.apply(event)
         return body
 
@@ -461,13 +461,13 @@ class Trajectory:
         if final is None:
             raise BadInput("there is no final learner", "give one")
         number, labels = int(state.scored[-1]["round"]), int(state.scored[-1]["labels"])
-        started = time.perf_counter()
+        started = clock.seconds()
         pool, evaluator = self._first
         training = self._training(pool=pool)
         model = final.learner.fit(training, stream(self.plan.seed, "final", labels))
-        trained = time.perf_counter()
+        trained = clock.seconds()
         scored = evaluator.score(model, None, final.learner.reads)
-        evaluated = time.perf_counter()
+        evaluated = clock.seconds()
         features = reference = None
         old = state.refreshed["features"] if state.refreshed else None
         if final.refresh and not self._ended and len(set(state.answers.values())) > 1:
@@ -478,11 +478,11 @@ class Trajectory:
             }
             features = self.journal.save_features(arrays)
             self._renew(arrays)
-            encoded = time.perf_counter()
+            encoded = clock.seconds()
             self._model = self._fit_renewed(number)
             reference = self.journal.save_model(self._model)
         else:
-            encoded = time.perf_counter()
+            encoded = clock.seconds()
         body = {
             "round": number,
             "labels": labels,
@@ -495,7 +495,7 @@ class Trajectory:
                 "final": _spent(model, trained - started),
                 "evaluate": evaluated - trained,
                 "encode": encoded - evaluated,
-                "train": time.perf_counter() - encoded,
+                "train": clock.seconds() - encoded,
             },
             "prepared": model.cost.prepared,
             "examples": model.cost.examples,

@@ -108,6 +108,8 @@ class Results:
     complete : bool
     costs : tuple of CostLedger
         Of experiments with an expensive learner at the end.
+    clock : {"wall", "processor"}
+        What seconds of the rounds were measured by.
     """
 
     title: str
@@ -119,3 +121,4 @@ class Results:
     seconds_total: float = 0.0
     complete: bool = True
     costs: tuple[CostLedger, ...] = ()
+    clock: str = "wall"

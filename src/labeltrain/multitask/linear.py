@@ -12,6 +12,7 @@ from labeltrain.multitask.samples import Samples
 
 SOLVED = 0.02  # each step solves for B until the error is this share of what it was
 SOLVES = 30  # rounds of conjugate gradients a step, at most
+STARTS = 5  # random bases that steps towards tasks are taken from
 NOTHING = 1e-26  # a mean squared error that is this share of the values' is rounding
 
 
@@ -54,6 +55,14 @@ class SharedLinear:
         missed = rows @ (self.basis @ head) - values
         slope = np.outer(rows.T @ missed, head) * (2.0 / max(len(rows), 1))
         return SharedLinear(self.basis - rate * slope, self.heads, self.error, self.steps)
+
+    def starts(self) -> tuple[SharedLinear, ...]:
+        """Return random bases as wide as this one: what steps towards tasks are taken from."""
+        rng = np.random.default_rng(0)
+        return tuple(
+            SharedLinear(np.linalg.qr(rng.normal(size=self.basis.shape))[0], self.heads, np.nan, 0)
+            for _ in range(STARTS)
+        )
 
     @property
     def freedom(self) -> int:

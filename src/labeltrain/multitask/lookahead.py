@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,6 +28,13 @@ class Steppable(Protocol):
         """Return it after a step down the mean squared error of a task with a fixed head."""
 
 
+class Started(Protocol):
+    """A learned representation that tells where learning could begin, or came by."""
+
+    def starts(self) -> Sequence[Steppable]:
+        """Return representations from which tasks still have something to teach."""
+
+
 def by_steps(
     representation: Any,
     sources: Samples,
@@ -39,7 +47,7 @@ def by_steps(
 
     Parameters
     ----------
-    representation : Steppable
+    representation : Started
         As linear ones and networks are.
     sources, targets : Samples
         Rows as they are.
@@ -52,18 +60,19 @@ def by_steps(
     Returns
     -------
     ndarray of float64, shape (M, T)
-        ``max(0, 1 - after / before)``: a source whose step does harm counts as none. 0 where a task
-        has no samples.
+        The mean over starts of ``max(0, 1 - after / before)``: a source whose step does harm counts
+        as none. 0 where a task has no samples.
 
     Raises
     ------
     BadInput
-        A representation that cannot take a step.
+        A representation that tells no starts.
 
     Notes
     -----
-    Heads are refitted on the representation and stay as they are. The rate is the same for all
-    tasks: the power of 2 with which tasks lower their own error most, by the mean of 16 of them.
+    Steps from what was learned already would say little: there tasks pull against each other, and
+    the sum of all steps is nothing. So steps begin where learning is under way: at random bases, or
+    at what a network was while it was trained (Fifty et al. take the mean over all of it).
 
     References
     ----------
@@ -78,17 +87,41 @@ def by_steps(
     >>> from labeltrain.multitask.samples import Samples
     >>> x = np.random.default_rng(0).normal(size=(90, 3))
     >>> sources = Samples.of([(x, x[:, 0]), (x, x[:, 1])])
-    >>> started = SharedLinear(np.array([[0.6], [0.6], [0.5]]), np.ones((1, 2)), 0.0, 0)
-    >>> found = by_steps(started, sources, Samples.of([(x, x[:, 0])]))
-    >>> bool(found[0, 0] > 0.1), bool(found[1, 0] == 0.0)
-    (True, True)
+    >>> found = SharedLinear(np.eye(3)[:, :1], np.ones((1, 2)), 0.0, 0)
+    >>> relevance = by_steps(found, sources, Samples.of([(x, x[:, 0])]))
+    >>> bool(relevance[0, 0] > 10 * relevance[1, 0])
+    True
     """
-    if not hasattr(representation, "stepped"):
+    if not hasattr(representation, "starts"):
         raise BadInput(
             f"a representation of the kind {type(representation).__name__} takes no steps",
-            "give it a method `stepped`, or use another method than affinity",
+            "give it a method `starts`, or use another method than affinity",
         )
-    start: Steppable = representation
+    begun: Started = representation
+    each = [steps_from(one, sources, targets, ridge, intercept) for one in begun.starts()]
+    return np.asarray(np.mean(each, axis=0))
+
+
+def steps_from(
+    start: Steppable, sources: Samples, targets: Samples, ridge: float, intercept: bool
+) -> np.ndarray:
+    """Return how much a step on each source lowers the loss of each target, from one start.
+
+    Parameters
+    ----------
+    start : Steppable
+    sources, targets, ridge, intercept
+        As in :func:`by_steps`.
+
+    Returns
+    -------
+    ndarray of float64, shape (M, T)
+
+    Notes
+    -----
+    Heads are refitted on the start and stay as they are. The rate is the same for all tasks: the
+    power of 2 with which tasks lower their own error most, by the mean of 16 of them.
+    """
     parts = _parts(start, sources, ridge, intercept)
     aims = _parts(start, targets, ridge, intercept)
     rate = _rate(start, parts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,6 +17,8 @@ from labeltrain.multitask.samples import Samples
 
 NETWORKS = ("mlp", "cnn")
 LEFT_OUT = 0.1  # of the samples: they tell when to stop, and how noisy labels are
+KEPT = 10 * 2 ** np.arange(20)  # steps after which a network is kept, for steps towards tasks
+LAST = 4  # of these, up to the least error, are the ones that steps are taken from
 ROWS = 4096  # encoded at once
 
 
@@ -37,8 +39,11 @@ class NeuralRepresentation:
         reads heads that are refitted.
     noise : float
         Root mean squared error of the left-out samples, an upper bound of the labels' noise.
-    passes : int
-        Passes until the best error of left-out samples.
+    steps : int
+        Steps until the least error of left-out samples.
+    along : tuple of NeuralRepresentation
+        What it was on the way to the least error in the first epoch: after about an eighth, a
+        quarter and half of the steps, and at their end.
     """
 
     network: Any
@@ -47,7 +52,8 @@ class NeuralRepresentation:
     shape: tuple[int, ...] | None
     heads: Any
     noise: float
-    passes: int
+    steps: int
+    along: tuple[NeuralRepresentation, ...] = ()
 
     freedom: ClassVar[int] = 0  # its noise is told by left-out samples instead
 
@@ -77,6 +83,10 @@ class NeuralRepresentation:
         if self.shape is not None:
             found = found.reshape(-1, *self.shape).permute(0, 3, 1, 2).contiguous()
         return found
+
+    def starts(self) -> tuple[NeuralRepresentation, ...]:
+        """Return what it was while it was trained: what steps towards tasks are taken from."""
+        return self.along or (self,)
 
     def stepped(
         self, rows: np.ndarray, values: np.ndarray, head: np.ndarray, rate: float
@@ -109,7 +119,7 @@ class NeuralRepresentation:
                 for parameter, slope in zip(parameters, slopes, strict=True):
                     parameter.sub_(slope, alpha=rate)
         return NeuralRepresentation(
-            network, self.mean, self.deviation, self.shape, self.heads, self.noise, self.passes
+            network, self.mean, self.deviation, self.shape, self.heads, self.noise, self.steps
         )
 
 
@@ -133,9 +143,9 @@ class NeuralLearner:
         Of hidden layers; a convolution has an eighth and a quarter as many channels.
     layers : int
         Hidden ones, of "mlp".
-    passes : int
+    steps : int
         At most. It ends once the error of left-out samples, a tenth of all, has not fallen for
-        `patience` passes, and goes back to the best.
+        `patience` steps, and goes back to the least. It is looked at after each pass.
     patience : int
     batch : int
     learning_rate, weight_decay : float
@@ -168,8 +178,8 @@ class NeuralLearner:
     shape: tuple[int, ...] | None = None
     width: int = 128
     layers: int = 1
-    passes: int = 60
-    patience: int = 6
+    steps: int = 3000
+    patience: int = 400
     batch: int = 64
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
@@ -180,7 +190,7 @@ class NeuralLearner:
         """Refuse options that mean nothing."""
         if self.network not in NETWORKS:
             raise BadInput(f"network={self.network!r}", f"use {' or '.join(NETWORKS)}")
-        for name in ("dimension", "width", "layers", "passes", "patience", "batch"):
+        for name in ("dimension", "width", "layers", "steps", "patience", "batch"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise BadInput(f"{name}={value!r}", "give a whole number, 1 or more")
@@ -230,7 +240,7 @@ class NeuralLearner:
         if isinstance(previous, NeuralRepresentation):
             return NeuralRepresentation(
                 copy.deepcopy(previous.network), previous.mean, previous.deviation, previous.shape,
-                copy.deepcopy(previous.heads), previous.noise, 0,
+                copy.deepcopy(previous.heads), previous.noise, 0, previous.along,
             )  # fmt: skip
         rows, tasks = samples.rows, samples.tasks
         if self.shape is None:
@@ -268,23 +278,25 @@ class NeuralLearner:
             own = (encoded * body.heads[0](tasks)).sum(dim=1) + body.heads[1](tasks)[:, 0]
             return ((own - values[rows]) ** 2).mean()
 
-        best, since, passes = float("inf"), 0, 0
+        best, least, taken = float("inf"), 0, 0
         held = [p.detach().clone() for p in parameters]
-        for number in range(self.passes + 1):
+        along: dict[int, NeuralRepresentation] = {}
+        while True:
             with torch.no_grad():
                 error = float(missed(left_out))
             if not np.isfinite(error):
                 break
             if error < best:
-                best, since, passes = error, 0, number
+                best, least = error, taken
                 for mine, parameter in zip(held, parameters, strict=True):
                     mine.copy_(parameter.detach())
-            else:
-                since += 1
-            if since >= self.patience or number == self.passes:
+            if taken - least >= self.patience or taken >= self.steps:
                 break
             shuffled = torch.from_numpy(rng.permutation(kept))
-            for rows in shuffled.split(self.batch):
+            for rows in shuffled.split(self.batch)[: self.steps - taken]:
+                if previous is None and taken in KEPT:
+                    along[taken] = replace(body, network=copy.deepcopy(body.network))
+                taken += 1
                 optimiser.zero_grad(set_to_none=True)
                 missed(rows).backward()
                 optimiser.step()
@@ -293,7 +305,14 @@ class NeuralLearner:
                 parameter.copy_(mine)
         body.network.eval()
         return NeuralRepresentation(
-            body.network, body.mean, body.deviation, body.shape, body.heads, best**0.5, passes
+            body.network,
+            body.mean,
+            body.deviation,
+            body.shape,
+            body.heads,
+            best**0.5,
+            least,
+            body.along or tuple(one for at, one in along.items() if at <= least)[-LAST:],
         )
 
 

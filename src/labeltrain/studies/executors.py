@@ -14,11 +14,12 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from labeltrain.errors import LabelTrainError
+from labeltrain.kernels.clock import counted_by
 from labeltrain.kernels.processes import die_with, environment
 from labeltrain.kernels.threads import limited_threads
 from labeltrain.learners import registry as learners
@@ -37,18 +38,32 @@ class Task:
     seed: int
 
 
+class Conditions(NamedTuple):
+    """What tasks run under.
+
+    Attributes
+    ----------
+    threads : int
+    clock : str
+        See :func:`labeltrain.kernels.clock.counted_by`.
+    """
+
+    threads: int
+    clock: str
+
+
 def work(
     task: Task,
     materials: Sequence[Material] | Mapping[int, Material],
     workspace: Workspace,
-    threads: int,
+    conditions: Conditions,
     tick: Callable[[], None] | None = None,
 ) -> None:
     """Run one task to its end; `tick` is called after each round."""
     material = materials[task.experiment]
     name = run_name(material.spec, task.strategy, task.seed)
     import_modules(material.spec)
-    with limited_threads(threads):
+    with limited_threads(conditions.threads), counted_by(conditions.clock):
         journal = StoreJournal(workspace, name)
         trajectory = material.trajectory(task.strategy, task.seed, journal)
         trajectory.run(None if tick is None else lambda body: tick())
@@ -66,12 +81,12 @@ def run_inline(
     tasks: Sequence[Task],
     materials: Sequence[Material],
     workspace: Workspace,
-    threads: int,
+    conditions: Conditions,
     tick: Callable[[], None],
 ) -> None:
     """Run the tasks one after the other in this process; `tick` is called after each round."""
     for task in tasks:
-        work(task, materials, workspace, threads, tick)
+        work(task, materials, workspace, conditions, tick)
 
 
 _worker: dict[str, Any] = {}
@@ -80,7 +95,7 @@ _worker: dict[str, Any] = {}
 def _start_worker(
     folder: str,
     epoch: int,
-    threads: int,
+    conditions: Conditions,
     shared: Mapping[int, tuple[Material, Mapping[str, str]]],
     modules: Sequence[str],
     parent: int,
@@ -92,7 +107,7 @@ def _start_worker(
     for module in modules:  # where strategies and learners of the user's own register themselves
         importlib.import_module(module)
     _worker["workspace"] = Workspace.join(Path(folder), epoch)
-    _worker["threads"] = threads
+    _worker["conditions"] = conditions
     _worker["materials"] = {
         number: replace(
             material,
@@ -108,14 +123,14 @@ def _mapped(path: str) -> np.ndarray:
 
 
 def _work(task: Task) -> None:
-    work(task, _worker["materials"], _worker["workspace"], _worker["threads"])
+    work(task, _worker["materials"], _worker["workspace"], _worker["conditions"])
 
 
 def run_processes(
     tasks: Sequence[Task],
     materials: Sequence[Material],
     workspace: Workspace,
-    threads: int,
+    conditions: Conditions,
     workers: int,
     tick: Callable[[], None],
 ) -> None:
@@ -144,7 +159,7 @@ def run_processes(
                 np.save(path, arrays[name], allow_pickle=False)
             light = replace(material, features=np.empty((0, 0), np.float32), views={})
             shared[number] = (light, paths)
-        with environment(threads):
+        with environment(conditions.threads):
             # One pool a worker, so that a task can be given to the worker that did the like.
             pools = [
                 ProcessPoolExecutor(
@@ -154,7 +169,7 @@ def run_processes(
                     initargs=(
                         str(workspace.folder),
                         epoch,
-                        threads,
+                        conditions,
                         shared,
                         _own(tasks, materials),
                         os.getpid(),

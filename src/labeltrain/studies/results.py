@@ -88,6 +88,7 @@ def read_results(folder: Path) -> Results:
         seconds_total=seconds,
         complete=complete,
         costs=tuple(costs),
+        clock=spec.clock,
     )
 
 

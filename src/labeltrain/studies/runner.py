@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from labeltrain.errors import BadInput
 from labeltrain.store import Event, Workspace
 from labeltrain.store import arrays as array_files
-from labeltrain.studies.executors import Task, run_inline, run_processes
+from labeltrain.studies.executors import Conditions, Task, run_inline, run_processes
 from labeltrain.studies.prepare import (
     Material,
     Prepared,
@@ -298,7 +298,8 @@ def _run(
 
     tick()
     workers = min(workers, len(tasks))
+    conditions = Conditions(spec.threads, spec.clock)
     if workers == 1:
-        run_inline(tasks, materials, workspace, spec.threads, tick)
+        run_inline(tasks, materials, workspace, conditions, tick)
     else:
-        run_processes(tasks, materials, workspace, spec.threads, workers, tick)
+        run_processes(tasks, materials, workspace, conditions, workers, tick)

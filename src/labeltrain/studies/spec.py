@@ -242,11 +242,16 @@ class StudySpec(Strict):
     title: str = Field(default="", description="title of the report")
     baseline: str = Field(default="random", description="strategy the others are compared with")
     threads: Whole = Field(default=1, ge=1, description="threads of one task; part of the result")
+    clock: Literal["wall", "processor"] = Field(
+        default="wall", description="of all seconds of a round"
+    )
     experiments: tuple[ExperimentSpec, ...] = Field(min_length=1, description="see below")
 
     def as_json(self) -> dict[str, Any]:
         """Return the spec with every default filled in, as JSON values."""
         values = self.model_dump(mode="json")
+        if values["clock"] == "wall":  # specs from before there was another keep their key
+            del values["clock"]
         for experiment in values["experiments"]:
             for name in ("final", "imbalance"):  # specs from before there was one keep their key
                 if experiment[name] is None:
@@ -275,7 +280,7 @@ class StudySpec(Strict):
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-STUDY_KEYS = ("title", "baseline", "threads", "experiments")
+STUDY_KEYS = ("title", "baseline", "threads", "clock", "experiments")
 
 
 def parse_spec(values: Mapping[str, Any]) -> StudySpec:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import time
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -13,6 +12,7 @@ import numpy as np
 
 from labeltrain.encoders.base import choose_device
 from labeltrain.errors import BadInput, missing_extra
+from labeltrain.kernels import clock
 from labeltrain.kernels.threads import torch_threads
 from labeltrain.learners.base import Cost, Learner, Model, PriorModel, Training
 from labeltrain.learners.checks import check_choice, check_flag, check_share, check_whole
@@ -85,7 +85,7 @@ class Continuing(Learner):
         BadInput
             A network on items, and there are none.
         """
-        started = time.perf_counter()
+        started = clock.seconds()
         if self.reads == "items" and training.items is None:
             raise BadInput(
                 f"the learner {self.name!r} with network={self.network!r} reads "
@@ -101,7 +101,7 @@ class Continuing(Learner):
         new, old = memory.parted(training.labelled, training.labels)
         if before is not None and not len(new):
             same = ContinualModel(before.inner, before.memory, before.told)
-            same.cost = Cost(0, time.perf_counter() - started)
+            same.cost = Cost(0, clock.seconds() - started)
             return same
         try:
             import torch
@@ -112,7 +112,7 @@ class Continuing(Learner):
         with torch_threads(torch), torch.random.fork_rng(devices=gpus):
             torch.manual_seed(int(rng.integers(2**62)))
             model, examples = self._learned(training, rng, before, memory, new, old)
-        model.cost = Cost(examples, time.perf_counter() - started)
+        model.cost = Cost(examples, clock.seconds() - started)
         return model
 
     @abstractmethod

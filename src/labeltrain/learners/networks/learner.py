@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import time
 from abc import abstractmethod
 from dataclasses import asdict
 from pathlib import PurePath
@@ -14,6 +13,7 @@ import numpy as np
 from labeltrain.data import take
 from labeltrain.encoders.base import choose_device
 from labeltrain.errors import BadInput, missing_extra
+from labeltrain.kernels import clock
 from labeltrain.kernels.threads import torch_threads
 from labeltrain.learners.base import Cost, Learner, Model, PriorModel, Training
 from labeltrain.learners.networks.backbone import Backbone
@@ -71,7 +71,7 @@ class NetworkLearner(Learner):
         BadInput
             No items, or items that the network does not read.
         """
-        started = time.perf_counter()
+        started = clock.seconds()
         if training.items is None:
             raise BadInput(
                 f"the learner {self.name!r} reads {' or '.join(sorted(self.modalities))}s, and "
@@ -81,7 +81,7 @@ class NetworkLearner(Learner):
         if len(np.unique(training.labels)) < 2:
             return PriorModel(training.prior(), training.features.shape[1])
         model, examples, before, prepared = self._train(training, rng)
-        model.cost = Cost(examples, before + time.perf_counter() - started, prepared)
+        model.cost = Cost(examples, before + clock.seconds() - started, prepared)
         return model
 
     def _train(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from labeltrain.kernels import clock
 from labeltrain.learners.networks.backbone import Backbone
 from labeltrain.rng import stream
 
@@ -72,9 +72,9 @@ class Shelf:
     def _of(self, items: Sequence[Any]) -> Held:
         found, key = self._known(items)
         if found is None:
-            started = time.perf_counter()
+            started = clock.seconds()
             found = Held(self._texts(items), key, self.backbone.rows(items))
-            found.seconds = time.perf_counter() - started
+            found.seconds = clock.seconds() - started
         others = [held for held in self._held if held is not found]
         self._held = [*others[1 - KEPT :], found]
         return found
@@ -121,9 +121,9 @@ class Shelf:
         if self.below is None or not self._fits(held, copies):
             return None
         if held.states is None:
-            started = time.perf_counter()
+            started = clock.seconds()
             held.states = self._below(held.rows)
-            held.seconds += time.perf_counter() - started
+            held.seconds += clock.seconds() - started
         return held.states
 
     def strong(
@@ -147,7 +147,7 @@ class Shelf:
             By position, one for each copy.
         """
         held = self._of(items)
-        started = time.perf_counter()
+        started = clock.seconds()
         order = stream(0, "strong views").permutation(len(free))
         last = int(np.flatnonzero(free[order])[:sample][-1])
         blocks = range(last // BATCH + 1)
@@ -162,7 +162,7 @@ class Shelf:
                 ]
                 for p, states in zip(positions, self._below(views), strict=True):
                     made[p].append(states)
-        held.seconds += time.perf_counter() - started
+        held.seconds += clock.seconds() - started
         return {
             p: views[:copies]
             for block in blocks

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -12,6 +11,7 @@ import numpy as np
 
 from labeltrain.encoders.base import choose_device
 from labeltrain.errors import BadInput, missing_extra
+from labeltrain.kernels import clock
 from labeltrain.kernels.threads import torch_threads
 from labeltrain.learners.balance import Adjustment, class_weights, wanted_share
 from labeltrain.learners.base import Cost, Learner, Model, PriorModel, Training, with_unseen
@@ -153,7 +153,7 @@ class SemiLearner(Learner):
         self, training: Training, rng: np.random.Generator, previous: Model | None = None
     ) -> Model:
         """Return a model of labelled and unlabelled items; `previous` is not used."""
-        started = time.perf_counter()
+        started = clock.seconds()
         wrong = np.flatnonzero(~np.isfinite(training.features).all(axis=1))
         if len(wrong):
             raise BadInput(
@@ -163,7 +163,7 @@ class SemiLearner(Learner):
         if len(np.unique(training.labels)) < 2:
             return PriorModel(training.prior(), training.features.shape[1])
         model, report = self._train(training, rng)
-        model.cost = Cost(report.examples, time.perf_counter() - started)
+        model.cost = Cost(report.examples, clock.seconds() - started)
         return model
 
     def _train(self, training: Training, rng: np.random.Generator) -> tuple[SemiModel, Report]:

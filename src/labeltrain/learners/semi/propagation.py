@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -10,6 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from labeltrain.errors import BadInput
+from labeltrain.kernels import clock
 from labeltrain.kernels.duplicates import equal_rows
 from labeltrain.kernels.propagation import harmonic, neighbour_graph, neighbour_weights, spread
 from labeltrain.kernels.retrieval import nearest_candidates
@@ -197,7 +197,7 @@ class Propagation(Learner):
         self, training: Training, rng: np.random.Generator, previous: Model | None = None
     ) -> Model:
         """Return the probabilities of the whole pool, as a model; draws nothing from `rng`."""
-        started = time.perf_counter()
+        started = clock.seconds()
         seen = np.bincount(training.labels, minlength=training.classes) > 0
         if seen.sum() < 2:
             return PriorModel(training.prior(), training.features.shape[1])
@@ -217,7 +217,7 @@ class Propagation(Learner):
             {"points": graph.points, "scales": graph.scales, "probabilities": probabilities},
             {"neighbours": self.neighbours},
         )
-        model.cost = Cost(len(graph.points), time.perf_counter() - started, prepared)
+        model.cost = Cost(len(graph.points), clock.seconds() - started, prepared)
         return model
 
     def _probabilities(self, mass: np.ndarray, graph: _Graph, training: Training) -> np.ndarray:
@@ -248,7 +248,7 @@ def _graph_of(training: Training, neighbours: int) -> tuple[_Graph, float]:
     held = _graph
     if held is not None and held.is_of(training, neighbours):
         return held, held.seconds
-    started = time.perf_counter()
+    started = clock.seconds()
     usable = training.usable
     items = np.arange(len(training.features)) if usable is None else np.flatnonzero(usable)
     rows = unit_rows(training.features[items])
@@ -259,7 +259,7 @@ def _graph_of(training: Training, neighbours: int) -> tuple[_Graph, float]:
     graph, scales = neighbour_graph(points, neighbours, normalise=False)
     _graph = _Graph(
         training.features, None if usable is None else usable.copy(), neighbours, node, points,
-        graph, scales, time.perf_counter() - started,
+        graph, scales, clock.seconds() - started,
     )  # fmt: skip
     return _graph, 0.0
 

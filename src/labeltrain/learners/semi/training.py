@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -13,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from labeltrain.kernels import clock
 from labeltrain.learners.semi.checkpoint import Checkpoint
 from labeltrain.learners.semi.weighting import Batch, Weighting, normalised
 
@@ -253,7 +253,7 @@ def train(
         slower = facts["slower"]
         report = Report(**{**facts["report"], "resumed": at})
         before = report.rollbacks
-    started = time.perf_counter()
+    started = clock.seconds()
     try:
         while step <= _last(state, settings):
             if step % max(1, settings.steps // SNAPSHOTS) == 0 and step > at:
@@ -263,7 +263,7 @@ def train(
                     held, at, before = state.copy(), step, report.rollbacks
                     spare = (0, begun)
                     if checkpoint is not None:
-                        spent = report.before + time.perf_counter() - started
+                        spent = report.before + clock.seconds() - started
                         told = {**asdict(report), "before": spent}
                         checkpoint.keep(held, rng, {"step": step, "slower": slower, "report": told})
             for group in optimiser.param_groups:
