@@ -15,7 +15,7 @@ import numpy as np
 
 from labeltrain.errors import BadInput
 from labeltrain.kernels.threads import limited_threads
-from labeltrain.multitask.adaptive import linear_learner, refuse_impossible, run
+from labeltrain.multitask.adaptive import Learner, linear_learner, refuse_impossible, run
 from labeltrain.multitask.dimension import choose_dimension
 from labeltrain.multitask.features import Encoded, encode
 from labeltrain.multitask.plan import Plan
@@ -115,7 +115,12 @@ def run_in(spec: RunSpec, folder: str | Path, progress: Progress | None = None) 
 
 
 def finished(
-    spec: RunSpec, simulation: Simulation, method: str, dimension: int, ridge: float
+    spec: RunSpec,
+    simulation: Simulation,
+    method: str,
+    dimension: int,
+    ridge: float,
+    learner: Learner | None = None,
 ) -> Finished:
     """Run one method with one seed, and score the target after each epoch.
 
@@ -126,6 +131,8 @@ def finished(
     method : str
     dimension : int
     ridge : float
+    learner : callable, optional
+        Instead of :func:`~labeltrain.multitask.adaptive.linear_learner`.
 
     Returns
     -------
@@ -152,12 +159,11 @@ def finished(
             "can be learned from them: give more target_labels"
         )
     size = min(dimension, target[0].shape[1])
+    learn = learner or linear_learner(size, ridge)
     for one in plans:
         source = simulation.source()
         with _heard(told):
-            outcome = run(
-                source, [target], one, dimension=size, learner=linear_learner(size, ridge)
-            )
+            outcome = run(source, [target], one, dimension=size, learner=learn)
         epochs += outcome.epochs
     rows, values = simulation.held_out()
     kind = simulation.tasks.target.kind

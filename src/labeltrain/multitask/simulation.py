@@ -132,6 +132,7 @@ def simulate(
     target_labels: int,
     test_share: float = 0.5,
     components: int = 100,
+    rows: np.ndarray | None = None,
 ) -> Simulation:
     """Draw the labelled samples and the test items of the target.
 
@@ -148,6 +149,8 @@ def simulate(
         labelled is tested on.
     components : int
         Features are reduced to so many; see :func:`~labeltrain.multitask.features.reduced`.
+    rows : ndarray of float64, shape (n, d), optional
+        Features that were reduced already, from items that no target is tested on.
 
     Returns
     -------
@@ -191,9 +194,10 @@ def simulate(
                 "leave the task out, or make test_share smaller",
             )
         items.append(mine)
-    inside = np.ones(len(encoded.rows), dtype=bool)
-    inside[test + encoded.starts[target.data_set]] = False
-    rows = reduced(encoded.rows, np.flatnonzero(inside), components)
+    if rows is None:
+        inside = np.ones(len(encoded.rows), dtype=bool)
+        inside[test + encoded.starts[target.data_set]] = False
+        rows = reduced(encoded.rows, np.flatnonzero(inside), components)
     return Simulation(tasks, seed, rows, encoded.starts, labelled, test, tuple(items))
 
 
