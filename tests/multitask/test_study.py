@@ -266,6 +266,7 @@ def test_numbers_by_hand(images: Path, tmp_path: Path) -> None:
         pairs = [(c.of("uniform", 120.0), c.of("l2(mixing=0.2)", 120.0)) for c in each]
         gains.append(np.mean([a.score("mse") - b.score("mse") for a, b in pairs if a and b]))
     np.testing.assert_allclose(found.gains, gains)
+    assert found.middle == pytest.approx(np.median(gains))
     assert found.difference.wins == sum(g > 0 for g in gains)
     assert found.difference.difference == pytest.approx(-np.mean(gains))
     assert found.difference.low is not None

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from labeltrain.multitask.figures import SMALL, TITLE, bars, factors, matrix
+from labeltrain.multitask.spec import ALONE
 from labeltrain.multitask.study.summary import MethodAtBudget, StudySummary
 from labeltrain.multitask.study.words import THOUSANDTHS, wins_text
 from labeltrain.report.look import GREY, PALETTE, Look, above, frame
@@ -42,7 +43,7 @@ def gains_figure(summary: StudySummary, method: MethodAtBudget) -> Any:
 
 
 def budgets_figure(summary: StudySummary) -> Any:
-    """Draw the mean difference to uniform by budget, with intervals over targets.
+    """Draw the mean gain by budget, with intervals over targets; without that of target-only.
 
     Parameters
     ----------
@@ -52,13 +53,14 @@ def budgets_figure(summary: StudySummary) -> Any:
     -------
     matplotlib.figure.Figure
     """
-    names = list(dict.fromkeys(m.title for m in summary.methods if m.difference is not None))
+    compared = [m for m in summary.methods if m.difference is not None and m.title != ALONE]
+    names = list(dict.fromkeys(m.title for m in compared))
     look = Look(names, "")
     right = 0.4 + 0.083 * max(map(len, names))
     figure, axes = frame(4.0 + right, 3.4, right=right, left=0.75)
     every = summary.results.spec.budgets
     for k, name in enumerate(names):
-        held = [m for m in summary.methods if m.title == name and m.difference is not None]
+        held = [m for m in compared if m.title == name]
         x = np.array([every.index(m.budget) for m in held]) + 0.06 * (k - (len(names) - 1) / 2)
         y = THOUSANDTHS * np.array([-d.difference for m in held if (d := m.difference)])
         style = {**look.of(name), "linestyle": ""}

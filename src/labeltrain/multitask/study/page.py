@@ -33,7 +33,11 @@ DEFINITIONS = (
         "same labelled target samples, test items, dimension and order of samples of each task; a "
         "mean over seeds. Above 0: the method is better.",
     ),
-    ("Wins", "Targets with a gain above 0. With no difference it would be half of them."),
+    (
+        "Wins",
+        "Targets with a gain above 0, seeds averaged first; where a gain is real there are fewer in "
+        "single seeds. With no difference it would be half of them.",
+    ),
     (
         "Minus uniform's",
         "Mean over targets of the mean squared error minus uniform's: below 0 is better. 95 % "

@@ -60,6 +60,8 @@ class MethodAtBudget:
         Means over targets.
     gains : tuple of float
         Uniform's mean squared error minus its own, by target: above 0 is better.
+    middle : float
+        Median of the gains.
     gain_seeds : tuple of tuple of float
         The same by target and seed; nan where one is not done.
     difference : Comparison or None
@@ -85,6 +87,7 @@ class MethodAtBudget:
     targets: tuple[str, ...]
     scores: dict[str, float]
     gains: tuple[float, ...]
+    middle: float
     gain_seeds: tuple[tuple[float, ...], ...]
     difference: Comparison | None
     errors: Comparison | None
@@ -183,6 +186,7 @@ def _summary(
         tuple(by_target),
         {s: v for s in SCORES if np.isfinite(v := _mean(pairs, s))},
         tuple(means.tolist()),
+        float(np.median(means)),
         tuple(tuple(row) for row in table.tolist()),
         _compared(means) if other else None,
         _compared(_fewer_errors(pairs)) if other else None,

@@ -39,6 +39,7 @@ def study_rows(summary: StudySummary) -> list[dict[str, str]]:
         row["wins"] = wins_text(method)
         row[f"minus {BASELINE}'s"] = difference_text(method.difference)
         row["over seeds"] = over_seeds_text(method)
+        row["median"] = NONE if method.difference is None else signed(f"{-method.middle:+.2g}")
         row["mixed"] = (
             NONE if alone or method.difference is None else f"{percent(method.mixed, 0)} %"
         )
@@ -101,9 +102,11 @@ def _verdict(method: MethodAtBudget) -> str:
     else:
         verdict = f"No difference between {method.title} and {BASELINE} is shown"
     seeds = "" if method.over_seeds is None else f"; {over_seeds_text(method)} over seeds"
+    wins = sorted(method.seed_wins)
+    single = f" (in single seeds {wins[0]} to {wins[-1]})" if len(wins) > 1 else ""
     return (
         f"At {method.budget:,g} samples: {verdict}. It has the smaller error on "
-        f"{wins_text(method)} targets; mean squared error {difference_text(found)} over "
+        f"{wins_text(method)} targets{single}; mean squared error {difference_text(found)} over "
         f"targets{seeds}."
     )
 
