@@ -36,7 +36,7 @@ study: .venv/run
 # requirements.txt pins what was tested together; pyproject.toml says what may be used.
 .venv/run: pyproject.toml requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(PIP) --constraint requirements.txt --editable ".[sft]"
+	$(PIP) --constraint requirements.txt --editable ".[sft,corruptions]"
 	touch $@
 
 .venv/dev: .venv/run

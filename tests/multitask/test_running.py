@@ -18,11 +18,12 @@ from labeltrain.errors import BadInput, HiddenLabel
 from labeltrain.multitask import running
 from labeltrain.multitask.dimension import choose_dimension
 from labeltrain.multitask.features import Encoded, encode
+from labeltrain.multitask.method_run import chosen, finished
 from labeltrain.multitask.methods import METHODS
 from labeltrain.multitask.page import write_page
 from labeltrain.multitask.reading import read_tasks
 from labeltrain.multitask.results import RunResults, read_results
-from labeltrain.multitask.running import chosen, finished, run_in
+from labeltrain.multitask.running import run_in
 from labeltrain.multitask.samples import Samples
 from labeltrain.multitask.scores import target_scores
 from labeltrain.multitask.simulation import Simulation, never, simulate

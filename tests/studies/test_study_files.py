@@ -11,16 +11,16 @@ import yaml
 from PIL import Image
 
 from labeltrain import encoders
-from labeltrain.cli.run import is_sft
+from labeltrain.cli.run import kind_in
 from labeltrain.data import load, take
 from labeltrain.learners.registry import get
 from labeltrain.studies import read_results, run_study
 from labeltrain.studies.prepare import refuse_bad_names
 from labeltrain.studies.spec import load_spec, parse_spec
 
-# Studies of designs for fine-tuning have tests of their own: tests/sft/test_sft_study.py.
+# Others have tests of their own: tests/sft/test_sft_study.py, tests/multitask/test_study.py.
 SPECS = sorted(
-    path for path in (Path(__file__).parents[2] / "studies").glob("*.yaml") if not is_sft(path)
+    path for path in (Path(__file__).parents[2] / "studies").glob("*.yaml") if not kind_in(path)
 )
 
 

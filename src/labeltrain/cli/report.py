@@ -23,7 +23,13 @@ def report(
     from labeltrain.report import write
     from labeltrain.store.workspace import kind_of
 
-    if kind_of(folder) == "sft":
+    kind = kind_of(folder)
+    if kind == "multitask-study":
+        from labeltrain.cli.multitask_study import report_study
+
+        report_study(folder, out or folder, json_)
+        return
+    if kind == "sft":
         from labeltrain.sft.results import read_results
     else:
         from labeltrain.studies import read_results

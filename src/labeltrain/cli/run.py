@@ -151,14 +151,16 @@ def run(
         **{f"dataset_options.{key}": value for key, value in data.items()},
     }
     given = {key: value for key, value in options.items() if value is not None}
-    if spec is not None and is_sft(spec):
-        from labeltrain.cli.sft.studies import run_spec
-
+    if spec is not None and (kind := kind_in(spec)):
         if given or set_:
             raise BadInput(
-                f"{spec} is a study of designs for fine-tuning, which takes no options of `run`",
+                f"{spec} is a study with kind: {kind}, which takes no options of `run`",
                 "edit the spec",
             )
+        if kind == "sft":
+            from labeltrain.cli.sft.studies import run_spec
+        else:
+            from labeltrain.cli.multitask_study import run_spec
         run_spec(spec, workspace or Path("runs") / spec.stem, workers)
         return
     if spec is not None:
@@ -187,10 +189,16 @@ def run(
 
 def is_sft(spec: Path) -> bool:
     """Tell whether a spec is one of `labeltrain sft study`."""
+    return kind_in(spec) == "sft"
+
+
+def kind_in(spec: Path) -> str:
+    """Return the kind that a spec names, of those that are read elsewhere; "" for other studies."""
     import re
 
     try:
         text = spec.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        return False  # the reader says what is wrong
-    return re.search(r"^kind:\s*sft\s*$", text, re.M) is not None
+        return ""  # the reader says what is wrong
+    found = re.search(r"^kind:\s*(sft|multitask)\s*$", text, re.M)
+    return found[1] if found else ""

@@ -60,8 +60,9 @@ def relevance_figure(summary: RunSummary, method: MethodSummary) -> Any:
     sources = summary.results.data["sources"]
     grid = factors(sources)
     under = f"{method.method} · share of all sizes, mean of {_seeds(method)}"
+    title, shown = "Relevance of source tasks", np.array(method.relevance)
     if grid is None:
-        return _bars([s["name"] for s in sources], np.array(method.relevance), under)
+        return bars([s["name"] for s in sources], shown, title, under, "share of the relevance")
     rows, columns = grid
     values = np.full((len(rows), len(columns)), np.nan)
     for source, value in zip(sources, method.relevance, strict=True):
@@ -70,20 +71,36 @@ def relevance_figure(summary: RunSummary, method: MethodSummary) -> Any:
     place = None
     if target["row"] in rows and target["column"] in columns:
         place = rows.index(target["row"]), columns.index(target["column"])
-    return _matrix(values, rows, columns, place, under)
+    return matrix(values, rows, columns, title, under, place)
 
 
 def _seeds(method: MethodSummary) -> str:
     return "1 seed" if method.seeds == 1 else f"{method.seeds} seeds"
 
 
-def _matrix(
+def matrix(
     values: np.ndarray,
     rows: list[str],
     columns: list[str],
-    target: tuple[int, int] | None,
+    title: str,
     under: str,
+    target: tuple[int, int] | None = None,
 ) -> Any:
+    """Draw a number for each row and column, blue below 0 and red above.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (rows, columns)
+        nan where there is none.
+    rows, columns : list of str
+    title, under : str
+    target : (int, int), optional
+        A place that is marked.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
     wide = 0.083 * min(LONGEST, max(map(len, columns)))
     turned = wide > 0.45
     left = 0.3 + 0.083 * min(LONGEST, max(map(len, rows)))
@@ -107,7 +124,7 @@ def _matrix(
     bar = figure.colorbar(shown, ax=axes, cax=figure.add_axes(_beside(figure, axes)))
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=8, length=0)
-    axes.set_title("Relevance of source tasks", **TITLE)
+    axes.set_title(title, **TITLE)
     axes.text(0, 1.0, under + (" · T: target" if target else ""), transform=above(axes), **SMALL)
     return figure
 
@@ -118,7 +135,21 @@ def _beside(figure: Any, axes: Any) -> tuple[float, float, float, float]:
     return place.x1 + 0.12 / width, place.y0, 0.12 / width, place.height
 
 
-def _bars(names: list[str], values: np.ndarray, under: str) -> Any:
+def bars(names: list[str], values: np.ndarray, title: str, under: str, what: str) -> Any:
+    """Draw a number for each name, the largest first, whatever their signs.
+
+    Parameters
+    ----------
+    names : list of str
+    values : ndarray of float64
+    title, under : str
+    what : str
+        Of the axis.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
     order = np.argsort(-np.abs(values), kind="stable")[:MOST]
     left = 0.3 + 0.083 * min(LONGEST, max(len(names[i]) for i in order))
     figure, axes = frame(
@@ -131,9 +162,9 @@ def _bars(names: list[str], values: np.ndarray, under: str) -> Any:
     axes.set_ylim(len(order) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
     axes.grid(axis="x", color="#dddddd", linewidth=0.7)
-    axes.set_xlabel("share of the relevance")
+    axes.set_xlabel(what)
     more = f" · the first {MOST} of {len(names)}" if len(names) > MOST else ""
-    axes.set_title("Relevance of source tasks", **TITLE)
+    axes.set_title(title, **TITLE)
     axes.text(0, 1.0, under + more, transform=above(axes), **SMALL)
     return figure
 

@@ -82,6 +82,79 @@ def read_tasks(target: str, sources: Sequence[str], reading: Reading | None = No
     (9, 'digits:3')
     """
     reading = reading or Reading()
+    held, tasks = _read_all(sources, reading)
+    every = tuple(task for source in held.values() for task in source.tasks)
+    found = named(tasks, target) or named(every, target)
+    if found is None:
+        found = _target_of(target, reading, held, tasks)
+    return task_set(found, tasks, tuple(held.values()))
+
+
+def read_sources(
+    sources: Sequence[str], reading: Reading | None = None
+) -> tuple[tuple[Source, ...], tuple[Task, ...]]:
+    """Read tasks of which each is to be a target, the others its sources.
+
+    Parameters
+    ----------
+    sources : sequence of str
+    reading : Reading, optional
+        As for :func:`read_tasks`.
+
+    Returns
+    -------
+    data_sets : tuple of Source
+    tasks : tuple of Task
+    """
+    held, tasks = _read_all(sources, reading or Reading())
+    return tuple(held.values()), tasks
+
+
+def task_set(
+    target: Task, tasks: Sequence[Task], data_sets: Sequence[Source], *, apart: bool = False
+) -> TaskSet:
+    """Return a target with its sources: all other tasks that can be learned from.
+
+    Parameters
+    ----------
+    target : Task
+    tasks : sequence of Task
+        The target may be among them.
+    data_sets : sequence of Source
+    apart : bool
+        Leave out tasks of the target's row, such as its condition.
+
+    Returns
+    -------
+    TaskSet
+
+    Raises
+    ------
+    BadInput
+        Nothing is left.
+    """
+    kept, left_out = [], []
+    for task in tasks:
+        if task.name == target.name or (apart and task.row == target.row):
+            continue
+        if _same_question(task, target, data_sets):
+            left_out.append(f"{task.name}: it asks what the target asks")
+            continue
+        if len(task.items) < 2:
+            left_out.append(f"{task.name}: {len(task.items)} items with a label")
+        else:
+            kept.append(task)
+    if not kept:
+        raise BadInput(
+            f"there is no source task beside the target {target.name!r}",
+            "name more data sets in sources, or a task_column whose values are tasks",
+        )
+    return TaskSet(tuple(data_sets), tuple(kept), target, tuple(left_out))
+
+
+def _read_all(
+    sources: Sequence[str], reading: Reading
+) -> tuple[dict[str, Source], tuple[Task, ...]]:
     if reading.label_column and reading.value_column:
         raise BadInput(
             f"label_column is {reading.label_column!r} and value_column {reading.value_column!r}",
@@ -94,28 +167,7 @@ def read_tasks(target: str, sources: Sequence[str], reading: Reading | None = No
     for name in sources:
         asked += _tasks_of(name, reading, held)
     # The same task named twice is one.
-    tasks = tuple({task.name: task for task in asked}.values())
-    every = tuple(task for source in held.values() for task in source.tasks)
-    found = named(tasks, target) or named(every, target)
-    if found is None:
-        found = _target_of(target, reading, held, tasks)
-    kept, left_out = [], []
-    for task in tasks:
-        if task.name == found.name:
-            continue
-        if _same_question(task, found, tuple(held.values())):
-            left_out.append(f"{task.name}: it asks what the target asks")
-            continue
-        if len(task.items) < 2:
-            left_out.append(f"{task.name}: {len(task.items)} items with a label")
-        else:
-            kept.append(task)
-    if not kept:
-        raise BadInput(
-            f"there is no source task beside the target {found.name!r}",
-            "name more data sets in sources, or a task_column whose values are tasks",
-        )
-    return TaskSet(tuple(held.values()), tuple(kept), found, tuple(left_out))
+    return held, tuple({task.name: task for task in asked}.values())
 
 
 def _same_question(task: Task, target: Task, held: Sequence[Source]) -> bool:

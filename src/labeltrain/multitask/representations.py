@@ -12,7 +12,6 @@ def learner_of(
     spec: RunSpec,
     dimension: int,
     ridge: float,
-    features: int,
     shape: tuple[int, ...] | None,
 ) -> Learner:
     """Return what learns the representation of a run.
@@ -21,10 +20,9 @@ def learner_of(
     ----------
     spec : RunSpec
     dimension : int
-        K.
+        K; for linear representations no more than there are features.
     ridge : float
         Of linear representations.
-    features : int
     shape : tuple of int or None
         Height, width and channels of the images that rows are.
 
@@ -39,7 +37,7 @@ def learner_of(
         Convolutions, and rows are no pixels.
     """
     if spec.representation == "linear":
-        return linear_learner(min(dimension, features), ridge)
+        return linear_learner(dimension, ridge)
     if spec.representation == "cnn" and shape is None:
         raise BadInput(
             "the representation cnn reads pixels, and the features are none",

@@ -84,8 +84,9 @@ class Simulation:
     ----------
     tasks : TaskSet
     seed : int
-    rows : ndarray of float64, shape (n, d)
-        Of all data sets; see :func:`~labeltrain.multitask.features.reduced`.
+    rows : ndarray of float, shape (n, d)
+        Of all data sets; see :func:`~labeltrain.multitask.features.reduced`. float32 where they
+        are not reduced.
     shape : tuple of int or None
         Height, width and channels of the images that rows are.
     starts : tuple of int
@@ -135,6 +136,7 @@ def simulate(
     target_labels: int,
     test_share: float = 0.5,
     components: int | None = 100,
+    rows: np.ndarray | None = None,
 ) -> Simulation:
     """Draw the labelled samples and the test items of the target.
 
@@ -152,6 +154,8 @@ def simulate(
     components : int or None
         Features are reduced to so many; see :func:`~labeltrain.multitask.features.reduced`. None:
         they stay as they are.
+    rows : ndarray of float64, shape (n, d), optional
+        Features that were reduced already, from items that no target is tested on.
 
     Returns
     -------
@@ -196,8 +200,8 @@ def simulate(
             )
         items.append(mine)
     if components is None:
-        rows = encoded.rows.astype(np.float64)
-    else:
+        rows = encoded.rows
+    elif rows is None:
         inside = np.ones(len(encoded.rows), dtype=bool)
         inside[test + encoded.starts[target.data_set]] = False
         rows = reduced(encoded.rows, np.flatnonzero(inside), components)

@@ -19,7 +19,7 @@ from labeltrain.store.ledger import Event, Ledger, is_unborn, read_head
 
 LEDGER = "ledger.sqlite"
 HEAD = "head.json"
-KINDS = ("study", "project", "sft", "multitask")
+KINDS = ("study", "project", "sft", "multitask", "multitask-study")
 
 
 class Workspace:
