@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from labeltrain.multitask.adaptive import Learner, linear_learner
+from labeltrain.multitask.adaptive import Learner
 from labeltrain.multitask.assessment import Representation
+from labeltrain.multitask.linear import alternating_least_squares
 from labeltrain.multitask.running import chosen, finished
 from labeltrain.multitask.samples import Samples
 from labeltrain.multitask.simulation import Simulation
-from labeltrain.multitask.spec import ALONE, RunSpec
+from labeltrain.multitask.spec import ALONE
 from labeltrain.multitask.study.material import Material, SeedMaterial, simulated
 from labeltrain.multitask.study.spec import MethodSpec, MultitaskStudySpec
 
@@ -86,7 +87,7 @@ def run_cell(
     choice = chosen(lead, simulation)
     size = min(int(choice["dimension"]), simulation.rows.shape[1])
     ridge = float(choice["ridge"])
-    learn = remembered(learner_of(lead, size, ridge))
+    learn = remembered(learner_of(spec, size, ridge))
     runs: list[dict[str, Any]] = []
     arrays: dict[str, np.ndarray] = {}
     for budget in spec.budgets:
@@ -144,12 +145,12 @@ def refuse_impossible_cell(
             )  # fmt: skip
 
 
-def learner_of(spec: RunSpec, size: int, ridge: float) -> Learner:
+def learner_of(spec: MultitaskStudySpec, size: int, ridge: float) -> Learner:
     """Return what learns the representation.
 
     Parameters
     ----------
-    spec : RunSpec
+    spec : MultitaskStudySpec
     size : int
     ridge : float
 
@@ -157,7 +158,13 @@ def learner_of(spec: RunSpec, size: int, ridge: float) -> Learner:
     -------
     callable
     """
-    return linear_learner(size, ridge)
+
+    def learn(
+        samples: Samples, rng: np.random.Generator, previous: Representation | None
+    ) -> Representation:
+        return alternating_least_squares(samples, size, ridge=ridge, steps=spec.steps)
+
+    return learn
 
 
 def remembered(learner: Learner) -> Learner:

@@ -117,6 +117,7 @@ class MultitaskStudySpec(_Strict):
     components: Whole = Field(default=COMPONENTS, ge=1)
     encoder: str = "auto"
     representation: Literal["linear"] = "linear"
+    steps: Whole = Field(default=100, ge=1, description="of alternating least squares, at most")
 
     @field_validator("methods", mode="before")
     @classmethod
