@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 from labeltrain.cli.app import app
 from labeltrain.cli.run import kind_in
 from labeltrain.errors import BadInput
+from labeltrain.multitask.method_run import finished
 from labeltrain.multitask.simulation import Simulation
 from labeltrain.multitask.study import (
     StudyResults,
@@ -218,8 +219,8 @@ def test_what_is_learned_once_is_the_same() -> None:
     learned = []
     held = cells.learner_of
 
-    def counting(*given: Any) -> Any:
-        learn = held(*given)
+    def counting(*given: Any, **named: Any) -> Any:
+        learn = held(*given, **named)
 
         def told(samples: Any, rng: Any, previous: Any) -> Any:
             learned.append(int(samples.counts.sum()))
@@ -240,6 +241,33 @@ def test_what_is_learned_once_is_the_same() -> None:
         np.testing.assert_array_equal(array, other.arrays[name])
     scores = [[e["scores"] for e in run["epochs"]] for run in first.body["runs"]]
     assert scores == [[e["scores"] for e in run["epochs"]] for run in other.body["runs"]]
+
+
+@pytest.mark.parametrize("representation", ["mlp", "cnn"])
+def test_a_study_with_networks(images: Path, tmp_path: Path, representation: str) -> None:
+    given = {
+        **conditions_of(images), "ridge": None, "representation": representation, "seeds": [0],
+        "network": {"width": 16, "steps": 40}, "targets": ["invert/b"], "epochs": 2,
+        "methods": ["l1", "affinity", "uniform", "target-only"],
+    }  # fmt: skip
+    spec = make_study_spec(given)
+    run_study(spec, tmp_path / "w")
+    (cell,) = read_study(tmp_path / "w").cells
+    # What is remembered within a cell is what each method learns alone.
+    material = prepared(spec, lambda stage: None)
+    shared = of_seed(spec, material, 0)
+    simulation = simulated(spec, material, shared, "invert/b", 0)
+    for method in spec.methods:
+        run = spec.run(method, "invert/b", 120.0, 0)
+        alone = finished(run, simulation, method.name, cell.dimension, 0.0)
+        mine = cell.of(method.title, 120.0)
+        assert mine is not None
+        assert [e["scores"] for e in mine.epochs] == [e["scores"] for e in alone.body["epochs"]]
+        np.testing.assert_array_equal(mine.counts, alone.arrays["counts"])
+    with pytest.raises(BadInput, match="weight_decay"):
+        make_study_spec({**given, "ridge": 1.0})
+    with pytest.raises(BadInput, match="widht"):
+        make_study_spec({**given, "network": {"widht": 8}})
 
 
 def test_sources_of_other_rows_only(images: Path) -> None:

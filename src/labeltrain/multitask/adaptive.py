@@ -27,7 +27,7 @@ NOISY = "heads are too noisy"  # how the warning begins
 Learner = Callable[[Samples, np.random.Generator, Representation | None], Representation]
 
 
-def linear_learner(dimension: int, ridge: float = 1e-8) -> Learner:
+def linear_learner(dimension: int, ridge: float = 1e-8, steps: int = 100) -> Learner:
     """Return a learner of linear representations, by alternating least squares.
 
     Parameters
@@ -35,6 +35,7 @@ def linear_learner(dimension: int, ridge: float = 1e-8) -> Learner:
     dimension : int
         K.
     ridge : float
+    steps : int
         As in :func:`~labeltrain.multitask.linear.alternating_least_squares`.
 
     Returns
@@ -47,7 +48,7 @@ def linear_learner(dimension: int, ridge: float = 1e-8) -> Learner:
     def learn(
         samples: Samples, rng: np.random.Generator, previous: Representation | None
     ) -> Representation:
-        return alternating_least_squares(samples, dimension, ridge=ridge)
+        return alternating_least_squares(samples, dimension, ridge=ridge, steps=steps)
 
     return learn
 

@@ -13,6 +13,8 @@ def learner_of(
     dimension: int,
     ridge: float,
     shape: tuple[int, ...] | None,
+    *,
+    steps: int = 100,
 ) -> Learner:
     """Return what learns the representation of a run.
 
@@ -25,6 +27,8 @@ def learner_of(
         Of linear representations.
     shape : tuple of int or None
         Height, width and channels of the images that rows are.
+    steps : int
+        Of linear representations, at most.
 
     Returns
     -------
@@ -37,7 +41,7 @@ def learner_of(
         Convolutions, and rows are no pixels.
     """
     if spec.representation == "linear":
-        return linear_learner(dimension, ridge)
+        return linear_learner(dimension, ridge, steps)
     if spec.representation == "cnn" and shape is None:
         raise BadInput(
             "the representation cnn reads pixels, and the features are none",

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from labeltrain.multitask.adaptive import Learner, linear_learner
+from labeltrain.multitask.adaptive import Learner
 from labeltrain.multitask.assessment import Representation
 from labeltrain.multitask.method_run import chosen, finished
+from labeltrain.multitask.representations import learner_of
 from labeltrain.multitask.samples import Samples
 from labeltrain.multitask.simulation import Simulation
-from labeltrain.multitask.spec import ALONE, RunSpec
+from labeltrain.multitask.spec import ALONE
 from labeltrain.multitask.study.material import Material, SeedMaterial, simulated
 from labeltrain.multitask.study.spec import MethodSpec, MultitaskStudySpec
 
@@ -86,7 +87,7 @@ def run_cell(
     choice = chosen(lead, simulation)
     size = min(int(choice["dimension"]), simulation.rows.shape[1])
     ridge = float(choice["ridge"])
-    learn = remembered(learner_of(lead, size, ridge))
+    learn = remembered(learner_of(lead, size, ridge, simulation.shape, steps=spec.steps))
     runs: list[dict[str, Any]] = []
     arrays: dict[str, np.ndarray] = {}
     for budget in spec.budgets:
@@ -135,29 +136,14 @@ def refuse_impossible_cell(
     counts = np.array([len(simulation.labelled)])
     for budget in spec.budgets:
         for method in spec.methods:
-            plan = spec.run(method, target, budget, seed).plan(
-                method.name, seed, simulation.tasks.sources
-            )
+            run = spec.run(method, target, budget, seed)
+            plan = run.plan(method.name, seed, simulation.tasks.sources)
             refuse_impossible(
                 simulation.source(never), simulation.rows.shape[1], counts, plan,
                 spec.dimension or 1, None,
+                None if spec.representation == "linear"
+                else learner_of(run, spec.dimension or 1, 0.0, simulation.shape),
             )  # fmt: skip
-
-
-def learner_of(spec: RunSpec, size: int, ridge: float) -> Learner:
-    """Return what learns the representation.
-
-    Parameters
-    ----------
-    spec : RunSpec
-    size : int
-    ridge : float
-
-    Returns
-    -------
-    callable
-    """
-    return linear_learner(size, ridge)
 
 
 def remembered(learner: Learner) -> Learner:
@@ -166,24 +152,38 @@ def remembered(learner: Learner) -> Learner:
     Parameters
     ----------
     learner : callable
-        It does not look at the representation before, nor draw anything.
 
     Returns
     -------
     callable
-        For one simulation: how many samples of each task there are says which.
+        For one simulation: how many samples of each task there are says which, and, for networks,
+        the representation before. What is drawn by chance is the same for every method.
     """
-    held: dict[bytes, Representation] = {}
+    goes_on = getattr(learner, "raw", False)
+    held: dict[tuple[int, bytes], Representation] = {}
 
     def learn(
         samples: Samples, rng: np.random.Generator, previous: Representation | None
     ) -> Representation:
-        key = samples.counts.tobytes()
+        key = id(previous) if goes_on else 0, samples.counts.tobytes()
         if key not in held:
             held[key] = learner(samples, rng, previous)
         return held[key]
 
-    return learn
+    return _Remembered(learn, goes_on)
+
+
+@dataclass(frozen=True)
+class _Remembered:
+    """A learner with the attribute that tells whether it reads rows as they are."""
+
+    learn: Learner
+    raw: bool
+
+    def __call__(
+        self, samples: Samples, rng: np.random.Generator, previous: Representation | None
+    ) -> Representation:
+        return self.learn(samples, rng, previous)
 
 
 def _lead(spec: MultitaskStudySpec) -> MethodSpec:

@@ -134,7 +134,7 @@ def prepared(spec: MultitaskStudySpec, counted: Counted) -> Material:
     targets = _targets(spec, tasks)
     # The first target stands for all: only data sets are encoded.
     whole = TaskSet(sources, tasks, tasks[0])
-    encoded = encode(whole, spec.encoder, counted("encoding"))
+    encoded = encode(whole, spec.encoder, counted("encoding"), spec.encoder_options)
     return Material(sources, tasks, targets, encoded)
 
 
@@ -178,7 +178,9 @@ def of_seed(spec: MultitaskStudySpec, material: Material, seed: int) -> SeedMate
     inside = np.ones((len(sets), len(sets[0])), dtype=bool)
     inside[:, held_out] = False
     fitted = np.flatnonzero(inside.reshape(-1))
-    rows = reduced(np.asarray(material.encoded.rows), fitted, spec.components)
+    rows = None
+    if spec.representation != "cnn":
+        rows = reduced(np.asarray(material.encoded.rows), fitted, spec.components)
     return SeedMaterial(conditions_as_sources(tested, tasks), tasks, held_out, rows)
 
 
@@ -203,5 +205,5 @@ def simulated(
     return simulate(
         shared.task_set(target, spec.apart), material.encoded, seed,
         target_labels=spec.target_labels, test_share=spec.test_share,
-        components=spec.components, rows=shared.rows,
+        components=None if spec.representation == "cnn" else spec.components, rows=shared.rows,
     )  # fmt: skip

@@ -116,7 +116,10 @@ class MultitaskStudySpec(_Strict):
     ridge: float | None = Field(default=None, gt=0)
     components: Whole = Field(default=COMPONENTS, ge=1)
     encoder: str = "auto"
-    representation: Literal["linear"] = "linear"
+    encoder_options: dict[str, Any] = Field(default_factory=dict)
+    representation: Literal["linear", "mlp", "cnn"] = "linear"
+    network: dict[str, Any] = Field(default_factory=dict, description="options of mlp and cnn")
+    steps: Whole = Field(default=100, ge=1, description="of alternating least squares, at most")
 
     @field_validator("methods", mode="before")
     @classmethod
@@ -168,6 +171,8 @@ class MultitaskStudySpec(_Strict):
             "target_labels": self.target_labels, "test_share": self.test_share,
             "epochs": self.epochs, "growth": self.growth, "dimension": self.dimension,
             "ridge": self.ridge, "components": self.components, "encoder": self.encoder,
+            "encoder_options": self.encoder_options, "representation": self.representation,
+            "network": self.network,
             "reading": self.reading,
         }  # fmt: skip
         return make_spec({**given, **method.options})
