@@ -35,8 +35,8 @@ DEFINITIONS = (
     ),
     (
         "Wins",
-        "Targets with a gain above 0, seeds averaged first; single seeds have fewer where a gain is "
-        "real. With no difference it would be half of them.",
+        "Targets with a gain above 0, seeds averaged first; single seeds have fewer where it is "
+        "real. With no difference, it would be half of them.",
     ),
     (
         "Minus uniform's",
