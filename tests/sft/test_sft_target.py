@@ -163,8 +163,8 @@ def test_the_command_and_the_page(target: Path, tmp_path: Path) -> None:
 
 def body(**more: Any) -> dict[str, Any]:
     return {
-        "by": "prompts", "residual": 0.4, "uniform": 1.0, "helps": True, "unknown": [], "floor": 0,
-        "mixing": 0.0, "floors_take_all": False,
+        "by": "prompts", "residual": 0.4, "uniform": 1.0, "chance": 0.0, "helps": True,
+        "unknown": [], "floor": 0, "mixing": 0.0, "floors_take_all": False,
         "tasks": {"a": {"relevance": 0.5, "share": 1.0}, "b": {"relevance": 0.0, "share": 0.0}},
         **more,
     }  # fmt: skip
@@ -176,6 +176,10 @@ def test_what_is_said_of_relevance() -> None:
         "relevance (share) by prompts: a 0.5 (100%)", "1 of 2 tasks have none",
         "40% of the target no mixture of tasks explains",
     ]  # fmt: skip
+    few = relevance_lines(body(chance=0.3))
+    assert few[-1].endswith("explains (30% is what so few examples leave to chance)")
+    few = relevance_lines(body(chance=0.8))
+    assert few[-1] == "warning: so few examples say little of the target: give more of them"
     hardly = relevance_lines(body(residual=0.95, helps=False))
     assert "hardly less than what all tasks alike leave (100%)" in hardly[-1]
     nothing = {task: {"relevance": 0.0, "share": 0.5} for task in "ab"}

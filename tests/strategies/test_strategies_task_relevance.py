@@ -179,6 +179,23 @@ def test_a_target_that_no_task_explains_is_told() -> None:
     assert not found.helps
 
 
+def test_what_few_examples_leave_to_chance_is_not_held_against_tasks() -> None:
+    """The residual shrinks with examples, chance says by how much, and tasks help all along."""
+    arrays = pool(6000, d=200, spread=0.3)
+    rng = np.random.default_rng(1)
+    mixed = 0.7 * (np.eye(200)[1] + 1.0) + 0.3 * (np.eye(200)[2] + 1.0)
+    left, chances = [], []
+    for t in (4, 16, 256):
+        found = explained({**arrays, "targets": mixed + 0.3 * rng.normal(size=(t, 200))})
+        assert found.helps
+        left.append(found.residual)
+        chances.append(found.chance)
+    assert left == sorted(left, reverse=True)
+    assert chances == sorted(chances, reverse=True)
+    np.testing.assert_allclose(left, chances, atol=0.15)
+    assert explained({**arrays, "targets": mixed[None]}).chance == 0.0
+
+
 def test_a_target_that_is_like_the_average_of_tasks_gives_all_alike() -> None:
     arrays = pool(400, spread=0.0)
     arrays["targets"] = np.stack([arrays["embeddings"][arrays["groups"] == n][0] for n in NAMES])

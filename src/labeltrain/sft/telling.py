@@ -112,8 +112,8 @@ def relevance_body(choice: Choice) -> dict[str, Any] | None:
     Returns
     -------
     dict or None
-        ``tasks`` (by name: ``relevance`` and ``share``), ``residual``, ``uniform``, ``helps``,
-        ``unknown`` (tasks without a vector), ``floor`` and ``mixing``.
+        ``tasks`` (by name: ``relevance`` and ``share``), ``residual``, ``uniform``, ``chance``,
+        ``helps``, ``unknown`` (tasks without a vector), ``floor`` and ``mixing``.
     """
     found = choice.relevance
     if found is None:
@@ -127,6 +127,7 @@ def relevance_body(choice: Choice) -> dict[str, Any] | None:
         },
         "residual": found.residual,
         "uniform": found.uniform,
+        "chance": found.chance,
         "helps": found.helps,
         "unknown": [t for t, known in zip(found.tasks, found.known, strict=True) if not known],
         "floor": floor,
@@ -152,7 +153,13 @@ def relevance_lines(body: Mapping[str, Any] | None) -> list[str]:
     none = len(body["tasks"]) - len(relevant) - len(body["unknown"])
     if none:
         lines.append(f"{none} of {len(body['tasks'])} tasks have none")
-    lines.append(f"{body['residual']:.0%} of the target no mixture of tasks explains")
+    few = f" ({body['chance']:.0%} is what so few examples leave to chance)"
+    lines.append(
+        f"{body['residual']:.0%} of the target no mixture of tasks explains"
+        + (few if body["chance"] else "")
+    )
+    if body["chance"] ** 2 > 0.5:
+        lines.append("warning: so few examples say little of the target: give more of them")
     if not ordered:
         lines.append("warning: no task is relevant to the target, so all of them share alike")
     elif not body["helps"]:

@@ -12,7 +12,7 @@ from labeltrain.kernels.quotas import in_shares
 from labeltrain.strategies.base import Need, Picks, Strategy
 from labeltrain.strategies.features import unit_rows
 from labeltrain.strategies.groups import group_codes, held_by_group
-from labeltrain.strategies.task_vectors import ROWS, Relevance, relevance_of, task_means
+from labeltrain.strategies.task_vectors import ROWS, Relevance, chance_of, relevance_of, task_means
 from labeltrain.strategies.view import PoolView
 
 PROMPTS, GRADIENTS = "prompts", "gradients"
@@ -178,6 +178,7 @@ class TaskRelevance(Strategy):
             means,
             counts,
             target[0],
+            chance=chance_of(view.targets),
             centred=self.by == PROMPTS,
             unexplained=self.unexplained,
         )

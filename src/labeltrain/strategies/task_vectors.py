@@ -31,6 +31,9 @@ class Relevance:
         From 0 to 1: which share of the target's length no mixture of the tasks explains.
     uniform : float
         The same of the mixture of all tasks alike.
+    chance : float
+        Which share of the target's length is about what so few examples leave to chance: no task
+        explains that. 0 where one example does not tell.
     """
 
     tasks: tuple[str, ...]
@@ -38,11 +41,16 @@ class Relevance:
     known: np.ndarray
     residual: float
     uniform: float
+    chance: float = 0.0
 
     @property
     def helps(self) -> bool:
-        """Whether the tasks explain the target clearly better than all of them alike."""
-        return bool(self.relevance.any()) and self.residual < HARDLY * self.uniform
+        """Whether the tasks explain the target clearly better than all of them alike.
+
+        What chance leaves is taken off both.
+        """
+        left, alike = (v**2 - self.chance**2 for v in (self.residual, self.uniform))
+        return bool(self.relevance.any()) and left < HARDLY**2 * alike
 
     def shares(self, mixing: float = 0.0) -> np.ndarray:
         """Return the share of each task, float64 (M,), with sum 1.
@@ -100,12 +108,27 @@ def task_means(
     return sums / np.maximum(counts, 1)[:, None], counts
 
 
+def chance_of(points: np.ndarray) -> float:
+    """Return by how much the mean of rows, each of length 1, is off by chance; 0 of one row.
+
+    Parameters
+    ----------
+    points : ndarray of float, shape (t, d)
+    """
+    rows = unit_rows(points).astype(np.float64)
+    t = len(rows)
+    if t < 2:
+        return 0.0
+    return float(np.sqrt(((rows - rows.mean(axis=0)) ** 2).sum() / (t * (t - 1))))
+
+
 def relevance_of(
     names: list[str],
     means: np.ndarray,
     counts: np.ndarray,
     target: np.ndarray,
     *,
+    chance: float = 0.0,
     centred: bool,
     unexplained: float,
 ) -> tuple[Relevance, np.ndarray]:
@@ -118,6 +141,8 @@ def relevance_of(
     counts : ndarray of int64, shape (M,)
         0: the task has no vector.
     target : ndarray of float64, shape (d,)
+    chance : float
+        By how much it is off; see :func:`chance_of`.
     centred : bool
         Whether the mean over tasks is taken off all vectors.
     unexplained : float
@@ -131,10 +156,11 @@ def relevance_of(
     heads = np.where(np.sqrt((heads**2).sum(axis=0)) < NOTHING, 0.0, heads)
     size = float(np.linalg.norm(target))
     relevance, residual, uniform = np.zeros(len(names)), 1.0, 1.0
+    chance = min(chance / size, 1.0) if size >= NOTHING else 1.0
     if size >= NOTHING and known.any():
         relevance[known], whole = sparse_non_negative(heads, target, unexplained)
         residual = min(float(np.linalg.norm(target - heads @ whole)) / size, 1.0)
         alike = np.zeros(len(target)) if centred else heads.mean(axis=1)
         along = max(float(alike @ target), 0.0) / max(float(alike @ alike), NOTHING**2)
         uniform = min(float(np.linalg.norm(target - along * alike)) / size, 1.0)
-    return Relevance(tuple(names), relevance, known, residual, uniform), target
+    return Relevance(tuple(names), relevance, known, residual, uniform, chance), target
