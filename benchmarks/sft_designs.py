@@ -34,7 +34,7 @@ import numpy as np
 
 from labeltrain.metrics import label_saving, t_interval
 
-RANDOM, UNTUNED = "random", "untuned"
+RANDOM, UNTUNED, ALONE = "random", "untuned", "examples alone"
 POWER, LEVEL = 0.8, 0.05
 FORM = f"{RANDOM}(answers shuffled)"
 
@@ -95,9 +95,12 @@ def read(source: Path) -> list[Cell]:
             for one in study.designs_of(workspace, spec, stage):
                 for budget in stage.budgets:
                     for seed in stage.seeds:
-                        key = cells.Cell(one, budget, seed).key
+                        key = cells.Cell(one, budget, seed, stage.target).key
                         if key in held:
                             stages.setdefault(key, []).append(stage.name)
+            if stage.target is not None:
+                for seed in stage.seeds:
+                    stages.setdefault(cells.alone_key(stage.target, seed), [])
     return [_cell(one, stages[key]) for key, one in held.items() if key in stages]
 
 
@@ -148,19 +151,24 @@ def _together(
     return [
         cell for cell in cells
         if stage in cell.stages
-        or (cell.seed in seeds and (budgets is None or cell.budget in budgets))
+        or (
+            cell.seed in seeds
+            and cell.design != ALONE
+            and (budgets is None or cell.budget in budgets)
+        )
     ]  # fmt: skip
 
 
 def gate(cells: Sequence[Cell]) -> list[str]:
     """Return how far random sampling goes."""
     text = _head("Random answers", "NLL", "seeds", "exact match, %", "choice accuracy, %")
-    for name in (UNTUNED, FORM, RANDOM):
+    for name in (UNTUNED, ALONE, FORM, RANDOM):
         for budget in sorted({cell.budget for cell in cells if cell.design == name}):
             mine = _at(cells, name, budget)
             scores = _scores(mine, "nll")
             spread = f" ± {_error(scores):.3f}" if len(scores) > 1 else ""
-            title = {UNTUNED: "none", RANDOM: f"{budget}"}.get(name, f"{budget}, dealt out anew")
+            titles = {UNTUNED: "none", ALONE: "none but the target's examples", RANDOM: f"{budget}"}
+            title = titles.get(name, f"{budget}, dealt out anew")
             text.append(
                 f"| {title} | {scores.mean():.3f}{spread} | {len(scores)} | "
                 f"{_percent(mine, 'exact_match')} | {_percent(mine, 'choice_accuracy')} |"

@@ -16,15 +16,17 @@ import labeltrain
 from labeltrain.errors import BadInput, MissingNeed
 from labeltrain.sft.answers import Given, answers_of, skipped_of, take_answers
 from labeltrain.sft.budget import costs, parsed_budget
+from labeltrain.sft.candidates import clusters_for_tasks
 from labeltrain.sft.choosing import choices, choose_in, kept_choice
 from labeltrain.sft.designs import DESIGNS, design
 from labeltrain.sft.embedding import Embedded, embedded, whitened
+from labeltrain.sft.gradients import Gradients
 from labeltrain.sft.prompts import Prompt
 from labeltrain.sft.reading import read_prompts
 from labeltrain.sft.reductions import SCORES
 from labeltrain.sft.repeats import Repeats, find_repeats, shingles, words_of
 from labeltrain.sft.scored_pool import ScoredPool
-from labeltrain.sft.selection import Choice, Question, choose, clusters_for_tasks
+from labeltrain.sft.selection import Choice, Question, choose
 from labeltrain.sft.width import COVERED, STILL, kernel_width
 from labeltrain.sft.workspace import PromptWorkspace
 
@@ -54,12 +56,17 @@ def looked(n: int = N, seed: int = 0) -> Embedded:
     return Embedded("e", np.random.default_rng(seed).normal(size=(n, 6)).astype(np.float32), 0.0)
 
 
+TARGETS = looked().array[[0, 3, 6, 7]]
+
+
 def alone(n: int = N) -> Repeats:
     return Repeats(np.arange(n), 0, 0)
 
 
 def chosen(method: str, budget: str = "12", n: int = N, **more: Any) -> Choice:
     given_ = {key: more.pop(key) for key in ("answered", "pending", "targets") if key in more}
+    if method == "task-relevance":
+        given_.setdefault("targets", TARGETS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the rule for the width finds none here
         return choose(
@@ -71,7 +78,7 @@ def chosen(method: str, budget: str = "12", n: int = N, **more: Any) -> Choice:
 def arrays_for(choice: Choice) -> dict[str, Any]:
     return {
         "scores": scored().scores, "embeddings": looked().array,
-        "groups": np.array([p.task for p in prompts()]),
+        "groups": np.array([p.task for p in prompts()]), "targets": TARGETS,
     }  # fmt: skip
 
 
@@ -101,6 +108,7 @@ def test_nested_designs_have_every_prefix_as_choice(method: str) -> None:
 def test_which_designs_are_nested() -> None:
     nested = {m for m in DESIGNS if m != "rds" and chosen(m, "5", gamma=0.3).nested}
     assert {"random", "random-balanced", "k-center", "facility-location", "mean-entropy"} <= nested
+    assert {"task-diversity", "weighted-task-diversity", "task-relevance"} <= nested
     assert {m for m, d in DESIGNS.items() if d.paper} == {
         "random", "mean-entropy", "least-confidence", "mean-margin", "min-margin", "max-entropy",
         "k-center", "facility-location",
@@ -138,6 +146,54 @@ def test_rds_needs_targets_and_goes_by_them() -> None:
     assert found.positions[:2].tolist() == [7, 50]
     with pytest.raises(BadInput, match="needs prompts of the target"):
         chosen("rds")
+
+
+def test_relevance_is_told_by_task() -> None:
+    points = np.concatenate([np.eye(3, dtype=np.float32)] * 40)  # tasks a, b, c in turn
+    looks = Embedded("e", points, 0.0)
+    question = Question("task-relevance", "10", {"floor": 1})
+    found = choose(
+        question, prompts(), embeddings=looks, targets=points[[1, 1, 2]], repeats=alone()
+    )
+    tasks = [prompts()[p].task for p in found.positions.tolist()]
+    assert (tasks.count("a"), found.nested) == (1, True)
+    assert tasks.count("b") > tasks.count("c") > 1
+    told = found.relevance
+    assert told is not None
+    assert told.tasks == ("a", "b", "c")
+    assert told.relevance[0] == 0 < told.relevance[2] < told.relevance[1]
+    assert told.residual == pytest.approx(0.0, abs=1e-6)
+    assert chosen("random").relevance is None
+    with pytest.raises(BadInput, match="needs prompts of the target"):
+        choose(question, prompts(), embeddings=looks, repeats=alone())
+    with pytest.raises(BadInput, match="needs gradients of answers"):
+        choose(Question("task-relevance", "3", {"by": "gradients"}), prompts(), repeats=alone())
+
+
+def test_gradients_stand_for_embeddings() -> None:
+    rows = np.zeros((N, 3), dtype=np.float32)
+    rows[[0, 1, 3, 4]] = np.eye(3)[[0, 1, 0, 1]]  # of tasks a and b; nothing of c
+    moves = Gradients(rows, np.eye(3, dtype=np.float32)[[1, 1]])
+    parameters = {"by": "gradients", "floor": 2}
+    found = choose(
+        Question("task-relevance", "10", parameters), prompts(), gradients=moves,
+        answered=[0, 1, 3, 4], repeats=alone(),
+    )  # fmt: skip
+    same = labeltrain.select(
+        "task-relevance", **found.parameters, embeddings=rows, targets=moves.targets,
+        groups=[p.task for p in prompts()], labelled=[0, 1, 3, 4], budget=10, kind="none",
+    )  # fmt: skip
+    assert found.positions.tolist() == same.positions.tolist()
+    tasks = [prompts()[p].task for p in found.positions.tolist()]
+    assert (tasks.count("a"), tasks.count("b"), tasks.count("c")) == (0, 8, 2)  # two are held
+    assert found.relevance is not None
+    assert found.relevance.known.tolist() == [True, True, False]
+    plain = read_prompts([{"prompt": f"about {i}"} for i in range(9)]).prompts
+    with pytest.raises(BadInput, match="the prompts have none"):
+        choose(
+            Question("task-relevance", "3", parameters), plain, repeats=alone(9),
+            gradients=Gradients(rows[:9], moves.targets), answered=[0],
+        )  # fmt: skip
 
 
 def test_what_a_design_needs_and_does_not_get() -> None:

@@ -20,12 +20,18 @@ from labeltrain.data import question_sets
 from labeltrain.data.question_sets import Question
 from labeltrain.errors import BadInput, LabelTrainError
 from labeltrain.sft import cells, selection
-from labeltrain.sft.cells import Cell, shuffled_within
-from labeltrain.sft.material import read_data, subpool
+from labeltrain.sft.cells import Cell, alone_key, shuffled_within
+from labeltrain.sft.material import examples_of, read_data, subpool
 from labeltrain.sft.overview import overview
 from labeltrain.sft.results import LIKELIHOOD, read_results
 from labeltrain.sft.study import cells_of, designs_of, run_study
-from labeltrain.sft.study_spec import UNTUNED, SFTStudySpec, parsed_spec
+from labeltrain.sft.study_spec import (
+    UNTUNED,
+    DesignSpec,
+    SFTStudySpec,
+    TargetSpec,
+    parsed_spec,
+)
 from labeltrain.sft.workspace import PromptWorkspace
 
 ROOT = Path(__file__).parents[2]
@@ -364,6 +370,12 @@ def test_a_small_one_of_the_shape_of_each_study_runs(
     for stage in small["stages"]:
         stage["budgets"] = [2 * (k + 1) for k in range(min(2, len(stage["budgets"])))]
         stage["seeds"] = [5 + len(stage["name"])]
+        if "target" in stage:
+            stage["target"] = {"task": "number", "examples": 3}
+        stage["designs"] = [
+            {**d, "first": 1} if isinstance(d, dict) and d.get("first") else d
+            for d in stage["designs"]
+        ]
     spec = parsed_spec(small)
     assert run_study(spec, tmp_path / "w") > 0
     shown = read_results(tmp_path / "w")
@@ -403,6 +415,158 @@ def test_the_study_of_a_skewed_pool_is_sound() -> None:
     assert all(first.seeds == stage.seeds for stage in others)
     others = {seed for stage in main.stages for seed in stage.seeds}
     assert not set(first.seeds) & others
+
+
+def test_the_study_of_targets_is_sound() -> None:
+    spec = parsed_spec(yaml.safe_load((ROOT / "studies" / "sft-target.yaml").read_text()))
+    main = parsed_spec(yaml.safe_load((ROOT / "studies" / "sft.yaml").read_text()))
+    assert spec.pool == main.pool
+    assert spec.training(3) == main.training(3)
+    assert len(spec.stages) >= 3
+    for stage in spec.stages:
+        assert stage.target is not None
+        assert stage.target.examples == 16
+        assert [d.name for d in stage.designs] == [
+            "random", "random-balanced", "rds", "task-relevance", "task-relevance",
+        ]  # fmt: skip
+        assert (stage.budgets, len(stage.seeds)) == ((50, 100), 5)
+    seeds = [seed for one in (main, spec) for stage in one.stages for seed in stage.seeds]
+    mine = [seed for stage in spec.stages for seed in stage.seeds]
+    assert len(set(mine)) == len(mine)
+    assert not set(mine) & set(seeds[: -len(mine)])
+
+
+TARGETED = [
+    "random", "rds", {"name": "task-relevance", "parameters": {"floor": 1}},
+    {"name": "task-relevance", "label": "by gradients", "first": 3,
+     "parameters": {"by": "gradients", "floor": 1}},
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def targeted(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[SFTStudySpec, Path]:
+    """A finished study of a target, in a pool of three tasks."""
+    folder = tmp_path_factory.mktemp("targeted")
+    rng = random.Random(0)
+    words = {"colour": "name a colour please", "number": "say one number", "place": "what is where"}
+    rows = [
+        {"id": f"p{i}", "task": task, "prompt": f"{words[task]} {i} {rng.choice('abc')}",
+         "answer": rng.choice(["red", "one"])}
+        for i, task in enumerate(list(words) * 12)
+    ]  # fmt: skip
+    held = [
+        {"id": f"t{i}", "task": task, "prompt": f"{words[task]} now {i}", "answer": "two"}
+        for i, task in enumerate(list(words) * 2)
+    ]
+    for name, some in (("pool.jsonl", rows), ("test.jsonl", held)):
+        (folder / name).write_text("".join(json.dumps(row) + "\n" for row in some))
+    stage = {"name": "numbers", "designs": TARGETED, "budgets": [4, 8], "seeds": [0],
+             "target": {"task": "number", "examples": 2}}  # fmt: skip
+    one = parsed_spec(values(folder, tiny, stages=[stage], subpool=30))
+    assert run_study(one, folder / "w") == 1 + 4 * 2
+    return one, folder / "w"
+
+
+def test_a_target_is_no_candidate_and_all_that_is_scored(
+    targeted: tuple[SFTStudySpec, Path],
+) -> None:
+    spec, folder = targeted
+    assert run_study(spec, folder) == 0
+    target = spec.stages[0].target
+    with PromptWorkspace.open(folder, read_only=True) as held:
+        found = cells_of(held)
+        examples = examples_of(target, held.prompts, 0)
+        assert [held.prompts[p].task for p in examples] == ["number", "number"]
+        assert examples.tolist() != examples_of(target, held.prompts, 1).tolist()
+        assert len(found) == 2 + 4 * 2
+        for one in spec.stages[0].designs:
+            for budget in (4, 8):
+                cell = found[Cell(one, budget, 0, target).key]
+                assert Cell(one, budget, 0).key not in found
+                arrays, facts = held.store.load_arrays(cell["arrays"])
+                picked = arrays["positions"].tolist()
+                assert len(set(picked)) == budget == sum(cell["tasks"].values())
+                assert {held.prompts[p].task for p in picked} <= {"colour", "place"}
+                assert set(facts["tasks"]) == {"number"}
+                assert cell["train"]["examples"] == budget + 2
+                assert set(cell["by_task"]["nll"]) == {"number"}
+                assert ("relevance" in cell) == (one.name == "task-relevance")
+        gradients = found[Cell(spec.stages[0].designs[3], 8, 0, target).key]
+        assert set(gradients["relevance"]["tasks"]) == {"colour", "place"}
+        assert gradients["relevance"]["unknown"] == []  # three first answers, of both
+        alone = found[alone_key(target, 0)]
+        assert alone["train"]["examples"] == 2
+        assert alone["target"] == "number"
+        assert set(found[UNTUNED]["by_task"]["nll"]) == {"colour", "number", "place"}
+        costs = {(c["model"], c["labels"]): c for c in overview(held)["overhead"]}
+    assert costs["by gradients", 8]["select"] > 0
+    shown = read_results(folder)
+    assert shown.complete
+    facts = shown.experiments[0].facts
+    assert facts["target"] == "number, 2 examples, learned from by all designs"
+    assert facts["examples alone"].endswith("(mean of 1 seeds)")
+    assert facts["untuned model"].startswith("answer_likelihood")
+    assert {c.strategy for c in shown.curves} >= {"random", "rds", "by gradients"}
+
+
+def test_first_answers_are_balanced_and_count(targeted: tuple[SFTStudySpec, Path]) -> None:
+    spec, folder = targeted
+    with PromptWorkspace.open(folder, read_only=True) as held:
+        found = cells_of(held)
+        one, target = spec.stages[0].designs[3], spec.stages[0].target
+        small, large = (
+            held.store.load_arrays(found[Cell(one, budget, 0, target).key]["arrays"])[0][
+                "positions"
+            ].tolist()
+            for budget in (4, 8)
+        )
+        tasks = Counter(held.prompts[p].task for p in large[:3])
+    assert small == large[:4]
+    assert sorted(tasks.values()) == [1, 2]
+
+
+def test_the_script_reads_a_study_of_a_target(
+    targeted: tuple[SFTStudySpec, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    from benchmarks.sft_designs import ALONE, markdown, read
+
+    found = read(targeted[1])
+    assert sum(cell.design == ALONE for cell in found) == 1
+    text = "\n".join(markdown(found))
+    assert "none but the target's examples" in text
+    assert "| NLL with | 4 answers | 8 answers |" in text
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"target": {"task": "trivia"}}, "'trivia': 0 prompts of the pool"),
+        ({"target": {"task": "number", "examples": 16}}, "16 examples are asked for"),
+        ({"target": {"task": "number", "examples": 0}}, "examples"),
+        ({"budgets": [46]}, "46 answers, and the pool has 37 prompts beside those of number"),
+        ({"designs": [{"name": "task-relevance", "parameters": {"by": "gradients"}}]},
+         "there are none at the start"),
+        ({"designs": [{"name": "random", "first": 4}]}, "begins with 4 answers of a budget of 4"),
+        ({"designs": [{"name": "random", "label": "examples alone"}]}, "the name of another"),
+        ({"designs": "task-relevance", "target": None}, "which the stage has not"),
+    ],
+)  # fmt: skip
+def test_targets_that_make_no_sense(
+    data: Path, tiny: Path, tmp_path: Path, more: dict[str, Any], message: str
+) -> None:
+    stage = {"name": "a", "designs": "random", "budgets": [4], "seeds": [0],
+             "target": {"task": "number", "examples": 3}, **more}  # fmt: skip
+    with pytest.raises(BadInput, match=message):
+        run_study(parsed_spec(values(data, tiny, stages=[stage])), tmp_path / "w")
+    assert not (tmp_path / "w").exists()
+
+
+def test_older_cells_keep_their_keys() -> None:
+    plain = DesignSpec(name="random")
+    assert Cell(plain, 8, 0).key == "4f7aee2f2933803b"
+    assert Cell(DesignSpec(name="random", first=2), 8, 0).key != Cell(plain, 8, 0).key
+    assert Cell(plain, 8, 0, TargetSpec(task="siqa")).key != Cell(plain, 8, 0).key
 
 
 def test_a_pool_has_as_many_prompts_of_each_task_as_are_said(

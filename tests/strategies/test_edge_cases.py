@@ -54,6 +54,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "random-balanced, each batch": ("random-balanced", {"counting": False}),
     "task-diversity, even": ("task-diversity", {"weighted": False}),
     "task-diversity, uncertain": ("task-diversity", {"within": "uncertainty"}),
+    "task-relevance, similar": ("task-relevance", {"within": "similar", "floor": 1}),
     "filter-then-cover, k-center": ("filter-then-cover", {"cover": "k-center"}),
     "filter-then-cover, pool": ("filter-then-cover", {"covered": "pool", "kernel": "cosine"}),
     "gist, raw": ("gist", {"normalise": False, "tolerance": 0.5}),

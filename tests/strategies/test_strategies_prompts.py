@@ -22,6 +22,8 @@ DESIGNS: dict[str, tuple[str, dict[str, Any]]] = {
     "random-balanced": ("random-balanced", {}),
     "task-diversity": ("task-diversity", {}),
     "task-diversity, uncertain": ("task-diversity", {"within": "uncertainty"}),
+    "task-relevance": ("task-relevance", {}),
+    "task-relevance, similar": ("task-relevance", {"within": "similar", "floor": 1}),
     "filter-then-cover": ("filter-then-cover", {}),
     "filter-then-cover, k-center": ("filter-then-cover", {"cover": "k-center", "factor": 2.0}),
     "gist": ("gist", {"tolerance": 0.5}),

@@ -12,11 +12,13 @@ def in_shares(
     *,
     held: np.ndarray | None = None,
     weights: np.ndarray | None = None,
+    floor: int = 0,
 ) -> np.ndarray:
     """Return all rows in the order in which groups give them, so that every prefix is in shares.
 
     The next row always comes from the group of smallest (n_g + 1/2) / w_g that has rows left,
-    n_g being the rows that it gave or holds.
+    n_g being the rows that it gave or holds. With a floor, groups below it go first, the lowest
+    n_g before others, and n_g counts from it then. Groups of weight 0 go last, alike.
 
     Parameters
     ----------
@@ -29,7 +31,9 @@ def in_shares(
     held : ndarray, shape (k,), optional
         What each group has already; nothing by default.
     weights : ndarray of float64, shape (k,), optional
-        Positive; ones by default: round-robin.
+        0 or more; ones by default: round-robin.
+    floor : int
+        Rows that each group gives or holds before shares count.
 
     Returns
     -------
@@ -49,8 +53,12 @@ def in_shares(
     level = place + 0.5
     if held is not None:
         level += np.asarray(held)[groups]
+    tier = np.where(level < floor, 0, 1)
     if weights is not None:
-        level /= np.asarray(weights, dtype=np.float64)[groups]
+        mine = np.asarray(weights, dtype=np.float64)[groups]
+        tier[(tier == 1) & (mine == 0.0)] = 2
+        shared = tier == 1
+        level[shared] = (level[shared] - floor) / mine[shared]
     turn = np.empty(k, dtype=np.int64)
     turn[order] = np.arange(k)
-    return np.lexsort((turn[groups], level)).astype(np.int64)
+    return np.lexsort((turn[groups], level, tier)).astype(np.int64)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from labeltrain.errors import BadInput
+from labeltrain.kernels.relevance import largest_penalty
 
 RANK = 1e-10  # singular values below this share of the largest are rounding
-TINY = 1e-4  # least penalty that is tried, as a share of the one under which nothing is left
 
 
 def least_norm(heads: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -38,7 +38,7 @@ def least_norm(heads: np.ndarray, target: np.ndarray) -> np.ndarray:
     >>> least_norm(np.array([[2.0, 0, 1], [0, 1, 1]]), np.array([2.0, 1])).round(3).tolist()
     [0.667, 0.333, 0.667]
     """
-    heads, target = _checked(heads, target)
+    heads, target = checked(heads, target)
     right, wanted = _spanned(heads, target)
     return np.asarray(right.T @ wanted)
 
@@ -78,10 +78,10 @@ def least_l1(
     >>> least_l1(np.array([[2.0, 0, 1], [0, 1, 1]]), np.array([2.0, 1])).round(3).tolist()
     [0.5, 0.0, 1.0]
     """
-    heads, target = _checked(heads, target)
+    heads, target = checked(heads, target)
     scale = _weights(weights, heads.shape[1])
     right, wanted = _spanned(heads / scale, target)
-    return _each(lambda one: _vertex(right, one), wanted) / _like(scale, target)
+    return each(lambda one: _vertex(right, one), wanted) / _like(scale, target)
 
 
 def lasso(
@@ -158,14 +158,14 @@ def elastic_net(
     >>> elastic_net(np.array([[1.0, 1.0]]), np.array([1.0]), 0.5, 0.5).round(3).tolist()
     [0.333, 0.333]
     """
-    heads, target = _checked(heads, target)
+    heads, target = checked(heads, target)
     if not np.isfinite(penalty) or penalty <= 0:
         raise BadInput(f"penalty={penalty!r}", "give a number above 0, or use least_l1")
     if not 0 < l1_share <= 1:
         raise BadInput(f"l1_share={l1_share!r}", "give a number above 0 and up to 1")
     scale = _weights(weights, heads.shape[1])
     scaled = heads / scale
-    found = _each(lambda one: _coordinate_descent(scaled, one, penalty, l1_share), target)
+    found = each(lambda one: _coordinate_descent(scaled, one, penalty, l1_share), target)
     return found / _like(scale, target)
 
 
@@ -205,7 +205,7 @@ def penalty_by_residual(
     >>> round(penalty_by_residual(np.eye(2), np.array([1.0, 0.0]), 0.2), 3)
     0.2
     """
-    heads, target = _checked(heads, target)
+    heads, target = checked(heads, target)
     if not 0 < share < 1:
         raise BadInput(f"share={share!r}", "give a number between 0 and 1")
     scale = _weights(weights, heads.shape[1])
@@ -218,13 +218,7 @@ def penalty_by_residual(
         found = elastic_net(heads, target, penalty, l1_share, weights=scale)
         return bool((residual(heads, target, found) <= allowed).all())
 
-    low, least = 0.5 * high, TINY * high
-    while not fits(low) and low > least:
-        low, high = 0.5 * low, low
-    while high > 1.001 * low:
-        middle = float(np.sqrt(low * high))
-        low, high = (middle, high) if fits(middle) else (low, middle)
-    return low
+    return largest_penalty(fits, high)
 
 
 def penalty_by_noise(heads: np.ndarray, noise: float, count: int) -> float:
@@ -284,13 +278,20 @@ def residual(heads: np.ndarray, target: np.ndarray, relevance: np.ndarray) -> np
     >>> float(residual(np.array([[1.0], [0.0]]), np.array([3.0, 4.0]), np.array([3.0])))
     0.8
     """
-    heads, target = _checked(heads, target)
+    heads, target = checked(heads, target)
     left = np.linalg.norm(heads @ relevance - target, axis=0)
     size = np.linalg.norm(target, axis=0)
     return np.where(size > 0, left / np.where(size > 0, size, 1.0), 0.0)
 
 
-def _checked(heads: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def checked(heads: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return heads and target as float64, of shapes that fit.
+
+    Raises
+    ------
+    BadInput
+        Shapes that do not fit, numbers that are not finite.
+    """
     heads = np.asarray(heads, dtype=np.float64)
     target = np.asarray(target, dtype=np.float64)
     if heads.ndim != 2 or not heads.shape[1]:
@@ -325,7 +326,8 @@ def _like(scale: np.ndarray, target: np.ndarray) -> np.ndarray:
     return scale[:, None] if target.ndim == 2 else scale
 
 
-def _each(solve: Callable[[np.ndarray], np.ndarray], target: np.ndarray) -> np.ndarray:
+def each(solve: Callable[[np.ndarray], np.ndarray], target: np.ndarray) -> np.ndarray:
+    """Return what is solved for a target (K,), or for each column of several (K, T)."""
     if target.ndim == 1:
         return solve(target)
     return np.stack([solve(target[:, t]) for t in range(target.shape[1])], axis=1)

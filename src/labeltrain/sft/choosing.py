@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,15 +15,26 @@ import numpy as np
 from labeltrain.errors import BadInput, unknown_name
 from labeltrain.sft.answers import answers_of, skipped_of
 from labeltrain.sft.budget import parsed_budget
-from labeltrain.sft.designs import looks_at_embeddings, made, needs_scores
+from labeltrain.sft.designs import (
+    DESIGNS,
+    looks_at_embeddings,
+    made,
+    needs_gradients,
+    needs_scores,
+    needs_targets,
+)
 from labeltrain.sft.embedding import Embedded, embedded
 from labeltrain.sft.encoding_cost import keep_encoding_cost
+from labeltrain.sft.kept_gradients import GradientOptions, gradients_in
 from labeltrain.sft.reading import read_prompts
 from labeltrain.sft.scored_pool import ScoredPool, only_scored_pool, scored_pool, scorings
 from labeltrain.sft.scorer import POOLINGS
 from labeltrain.sft.selection import Choice, Question, choose
+from labeltrain.sft.targets import embedded_target, read_target
+from labeltrain.sft.telling import relevance_body, told_again, told_of
 from labeltrain.sft.workspace import PromptWorkspace
 from labeltrain.store.files import replace_bytes
+from labeltrain.strategies.base import Strategy
 
 ENCODER = "minilm"
 
@@ -102,11 +112,14 @@ def choose_in(
     whiten: int | None = None,
     scores: str | None = None,
     target: Path | None = None,
+    gradients: GradientOptions | None = None,
     answered: Path | None = None,
     after: Sequence[str] = (),
     out: Path | None = None,
 ) -> dict[str, Any]:
     """Choose prompts, keep the choice under its name, and return what to tell about it.
+
+    `gradients` says of which model, for designs that go by gradients of answers.
 
     Raises
     ------
@@ -122,7 +135,11 @@ def choose_in(
     known = [workspace.position[item] for item in answers_of(workspace)]
     known += [] if answered is None else _answered_elsewhere(workspace, answered)
     waiting = [int(p) for other in after for p in kept_choice(workspace, other).positions]
+    _refuse_unread(question.method, plain, target, gradients)
     asked = _asked(question, embeddings, whiten, scores, target)
+    if needs_gradients(plain):
+        gradients = gradients or GradientOptions()
+        asked["gradients"] = gradients.asked()
     if (earlier := choices(workspace).get(name)) is not None:
         kept = kept_choice(workspace, name)
         given = sorted({*known, *waiting})
@@ -130,7 +147,7 @@ def choose_in(
             raise BadInput(
                 f"{workspace.folder} holds another choice {name!r}", "give this one another --name"
             )
-        told = _told_again(workspace, kept)
+        told = told_again(workspace, kept.name, kept.body, kept.positions)
         return told if out is None else _written(workspace, name, out, told)
     looks = looks_at_embeddings(plain, (prompt.task for prompt in workspace.prompts))
     by_tokens = (
@@ -148,7 +165,13 @@ def choose_in(
         keep_encoding_cost(workspace, source, looked)
         if not reads and source not in POOLINGS:
             pool = None  # it has no states, and nothing else of it is read
-    targets = None if target is None else _targets(target, looked, whiten)
+    targets = moves = None
+    if target is not None and needs_gradients(plain):
+        moves = gradients_in(
+            workspace, read_target(target), gradients or GradientOptions(), where=str(target)
+        )
+    elif target is not None:
+        targets = embedded_target(read_target(target), workspace.prompts, looked, whiten)
     # What embeddings are is told by their name, and by whose states they are.
     states = pool.key if pool is not None and looked is not None and _of_model(looked) else ""
     if looked is not None:
@@ -159,6 +182,7 @@ def choose_in(
         scored=pool,
         embeddings=looked,
         targets=targets,
+        gradients=moves,
         answered=known,
         pending=waiting,
         skipped=[workspace.position[item] for item in skipped_of(workspace)],
@@ -166,12 +190,27 @@ def choose_in(
     if looked is not None:
         _keep_for_later(workspace, question, choice, looked.name, states)
     _keep(workspace, name, question, choice, pool, looked, known, waiting, list(after), asked)
-    told = _told(workspace, question, name, choice, len(known), len(waiting))
+    told = told_of(workspace, question, name, choice, len(known), len(waiting))
     if looked is not None:
         told["lines"].append(f"embeddings: {looked.name}")
     elif embeddings is not None:
         told["lines"].append(f"{question.method} reads no embeddings: {embeddings!r} is left out")
     return told if out is None else _written(workspace, name, out, told)
+
+
+def _refuse_unread(
+    method: str, plain: Strategy, target: Path | None, gradients: GradientOptions | None
+) -> None:
+    if target is not None and not needs_targets(plain):
+        reads = ", ".join(name for name in DESIGNS if needs_targets(made(name, {}, None)))
+        raise BadInput(
+            f"{method} reads no target", f"leave --target out, or choose --method one of: {reads}"
+        )
+    if gradients is not None and gradients.model is not None and not needs_gradients(plain):
+        raise BadInput(
+            f"{method} reads no gradients, which --model is for",
+            "leave it out, or --method task-relevance --set by=gradients",
+        )
 
 
 def _asked(
@@ -190,19 +229,6 @@ def _asked(
     }
     kept: dict[str, Any] = json.loads(json.dumps(asked))
     return kept
-
-
-def _told_again(workspace: PromptWorkspace, kept: KeptChoice) -> dict[str, Any]:
-    tasks = Counter(workspace.prompts[p].task for p in kept.positions.tolist())
-    return {
-        "name": kept.name,
-        "chosen": len(kept.positions),
-        "tasks": dict(tasks),
-        "exhausted": False,
-        "spent": kept.body["spent"],
-        "lines": [f"{kept.name}: chosen already, {len(kept.positions)} prompts"],
-        "ids": [workspace.prompts[p].id for p in kept.positions.tolist()],
-    }
 
 
 def _written(
@@ -284,17 +310,6 @@ def _keep_for_later(
         workspace.append("graph", about | {"neighbours": graph})
 
 
-def _targets(path: Path, looked: Embedded | None, whiten: int | None) -> np.ndarray:
-    """Return the embeddings of the target's prompts."""
-    if looked is None:
-        raise BadInput("--target is read by rds only", "leave it out, or choose --method rds")
-    if looked.name in POOLINGS or whiten is not None:
-        raise BadInput(
-            "target prompts are embedded by an encoder", "--embeddings minilm, without --whiten"
-        )
-    return embedded(looked.name, read_prompts(path).prompts, None).array
-
-
 def _answered_elsewhere(workspace: PromptWorkspace, path: Path) -> list[int]:
     """Return the positions of the prompts of a file, by id or by content."""
     if not path.is_file():
@@ -369,52 +384,9 @@ def _keep(
             "scoring": None if pool is None else pool.key,
             "embeddings": None if looked is None else looked.name,
             "clusters": choice.clusters,
+            "relevance": relevance_body(choice),
             "seconds": choice.seconds,
             "embed_seconds": 0.0 if looked is None else looked.seconds,
             "when": time.time(),
         },
     )
-
-
-def _told(
-    workspace: PromptWorkspace,
-    question: Question,
-    name: str,
-    choice: Choice,
-    answered: int,
-    waiting: int,
-) -> dict[str, Any]:
-    k = len(choice.positions)
-    lines = [f"{name}: {k} of {len(workspace.prompts)} prompts, {choice.seconds:.1f} s"]
-    if answered:
-        lines.append(f"{answered} prompts that have an answer were built on")
-    if waiting:
-        lines.append(f"{waiting} prompts of the choices before it were built on, too")
-    if parsed_budget(question.budget).unit in ("tokens", "money"):
-        lines.append(f"{choice.spent:,.6g} of {question.budget} spent")
-    if choice.repeats.exact or choice.repeats.near:
-        lines.append(
-            f"{choice.repeats.exact} prompts repeat another one, {choice.repeats.near} nearly; "
-            f"{choice.left_out} that were not answered yet were left out for it"
-        )
-    if choice.width is not None:
-        lines.append(f"kernel width {choice.width.gamma}, kept for later choices")
-    if choice.clusters:
-        lines.append(
-            f"the prompts have no tasks: {choice.clusters} clusters of their embeddings stand for "
-            "them (labeltrain sft score --task-field names the key of the tasks)"
-        )
-    if choice.exhausted:
-        lines.append("the pool holds no more")
-    tasks = Counter(workspace.prompts[p].task for p in choice.positions.tolist())
-    if len(tasks) > 1 or "" not in tasks:
-        lines.append(", ".join(f"{task or 'no task'} {n}" for task, n in tasks.most_common(12)))
-    return {
-        "name": name,
-        "chosen": k,
-        "tasks": dict(tasks),
-        "exhausted": choice.exhausted,
-        "spent": choice.spent,
-        "lines": lines,
-        "ids": [workspace.prompts[p].id for p in choice.positions.tolist()],
-    }

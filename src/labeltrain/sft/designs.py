@@ -10,6 +10,9 @@ from labeltrain.errors import refuse_unknown_parameters, unknown_name
 from labeltrain.needs import Need
 from labeltrain.strategies import registry
 from labeltrain.strategies.base import Strategy
+from labeltrain.strategies.task_relevance import GRADIENTS, TaskRelevance
+
+DRAWN = ("random", "random-balanced", "task-diversity", "task-relevance")
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ DESIGNS: dict[str, Design] = {
     "gist": Design("gist", "uncertain, and far from each other"),
     "fisher-sft": Design("fisher-sft", "most information on the last layer, by prompts alone"),
     "rds": Design("rds", "most similar to prompts of the target"),
+    "task-relevance": Design("task-relevance", "more of the tasks that the target is made up of"),
 }
 
 
@@ -121,14 +125,33 @@ def needs_scores(strategy: Strategy) -> bool:
     return Need.SCORES in strategy.needs
 
 
+def needs_gradients(strategy: Strategy) -> bool:
+    """Return True for a strategy whose embeddings are gradients of answers."""
+    return isinstance(strategy, TaskRelevance) and strategy.by == GRADIENTS
+
+
 def needs_embeddings(strategy: Strategy) -> bool:
-    """Return True for a strategy that reads features."""
-    return bool(strategy.needs & {Need.EMBEDDINGS, Need.HIDDEN})
+    """Return True for a strategy that reads features of prompts."""
+    reads = bool(strategy.needs & {Need.EMBEDDINGS, Need.HIDDEN})
+    return reads and not needs_gradients(strategy)
+
+
+def needs_targets(strategy: Strategy) -> bool:
+    """Return True for a strategy that goes by examples of what the model is meant for."""
+    return Need.TARGETS in strategy.needs
 
 
 def needs_tasks(strategy: Strategy) -> bool:
     """Return True for a strategy that goes by the tasks of the prompts."""
     return Need.GROUPS in strategy.needs
+
+
+def has_prefixes(strategy: Strategy) -> bool:
+    """Return True where every prefix of a choice is the choice for a smaller budget.
+
+    Of random draws: a draw of that size. Shares of tasks are filled one prompt after another.
+    """
+    return strategy.nested or strategy.name in DRAWN
 
 
 def looks_at_embeddings(strategy: Strategy, tasks: Iterable[str]) -> bool:

@@ -44,6 +44,7 @@ def embedded(
     pool: ScoredPool | None,
     *,
     whiten: int | None = None,
+    like: Sequence[Prompt] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Embedded:
     """Return the embeddings of a pool.
@@ -59,6 +60,9 @@ def embedded(
     whiten : int, optional
         Centre them, and keep so many principal directions, scaled to variance 1: states of
         language models mostly point the same way.
+    like : sequence of Prompt, optional
+        What an encoder that learns from texts (lsa) is fitted to, so that these are embedded as
+        those were; `prompts` by default.
 
     Raises
     ------
@@ -76,7 +80,7 @@ def embedded(
             )
         array = pool.embeddings[source]
     else:
-        found = _encoded(source, prompts, progress)
+        found = _encoded(source, prompts, like, progress)
         array, fresh = found.array, found.fresh
     name = source
     if whiten is not None:
@@ -108,11 +112,17 @@ def whitened(points: np.ndarray, dimensions: int) -> np.ndarray:
 
 
 def _encoded(
-    name: str, prompts: Sequence[Prompt], progress: Callable[[int, int], None] | None
+    name: str,
+    prompts: Sequence[Prompt],
+    like: Sequence[Prompt] | None,
+    progress: Callable[[int, int], None] | None,
 ) -> Features:
     from labeltrain.data.dataset import Dataset
     from labeltrain.encoders import features, make
 
     texts = [prompt.text for prompt in prompts]
     dataset = Dataset("prompts", "text", texts, tuple(prompt.id for prompt in prompts))
-    return features(dataset, make(name), progress=progress)
+    encoder = make(name)
+    if like is not None:
+        encoder = encoder.fitted([prompt.text for prompt in like])
+    return features(dataset, encoder, progress=progress)

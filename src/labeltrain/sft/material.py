@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,7 +23,7 @@ from labeltrain.sft.repeats import Repeats, find_repeats
 from labeltrain.sft.scored_pool import ScoredPool, scored_pool
 from labeltrain.sft.scorer import POOLINGS
 from labeltrain.sft.scoring import Settings, score_pool
-from labeltrain.sft.study_spec import SFTStudySpec
+from labeltrain.sft.study_spec import SFTStudySpec, TargetSpec
 from labeltrain.sft.template import ChatFormat
 from labeltrain.sft.width import kernel_width
 from labeltrain.sft.workspace import PromptWorkspace
@@ -88,6 +89,45 @@ def read_data(spec: SFTStudySpec) -> tuple[PromptFile, list[TestItem]]:
         for q in held
     ]  # fmt: skip
     return file, items
+
+
+def refuse_missing_target(
+    target: TargetSpec, prompts: Sequence[Prompt], items: Sequence[TestItem]
+) -> None:
+    """Raise where a pool has too few examples of a target, or nothing of it is held out.
+
+    Raises
+    ------
+    BadInput
+    """
+    there = sum(prompt.task == target.task for prompt in prompts)
+    held = sum(item.task == target.task for item in items)
+    if not held or there < target.examples:
+        raise BadInput(
+            f"target {target.task!r}: {there} prompts of the pool and {held} held-out ones are of "
+            f"it, and {target.examples} examples are asked for",
+            "name a task that both have, or ask for fewer examples",
+        )
+
+
+def examples_of(target: TargetSpec | None, prompts: Sequence[Prompt], seed: int) -> np.ndarray:
+    """Return the positions of the target's examples that a seed has; none without a target."""
+    if target is None:
+        return np.empty(0, dtype=np.int64)
+    mine = np.array([i for i, prompt in enumerate(prompts) if prompt.task == target.task])
+    order = stream(seed, "target examples", target.task).permutation(len(mine))
+    return np.sort(mine[order[: target.examples]]).astype(np.int64)
+
+
+def candidates_of_seed(
+    spec: SFTStudySpec, target: TargetSpec | None, prompts: Sequence[Prompt], seed: int
+) -> np.ndarray:
+    """Return the positions that a seed may choose from: its pool without the target's task."""
+    rows = subpool(spec, len(prompts), seed)
+    if target is None:
+        return rows
+    other = [prompts[i].task != target.task for i in rows.tolist()]
+    return rows[np.array(other, dtype=bool)]
 
 
 def prepared(

@@ -16,6 +16,8 @@ from labeltrain.sft.study import cells_of
 from labeltrain.sft.tuning import tuned_models
 from labeltrain.sft.workspace import PromptWorkspace
 
+RELEVANT = 6  # tasks of a choice whose shares are shown
+
 
 def overview(workspace: PromptWorkspace) -> dict[str, Any]:
     """Return the numbers of a workspace.
@@ -99,6 +101,12 @@ def _choice(
         "seconds": body["seconds"],
         "embeddings": body["embeddings"],
     }
+    if (relevance := body.get("relevance")) is not None:
+        rows = relevance["tasks"].items()
+        ordered = sorted(rows, key=lambda row: (-row[1]["share"], row[0]))
+        told = [f"{task or 'no task'} {row['share']:.0%}" for task, row in ordered if row["share"]]
+        found["shares"] = ", ".join(told[:RELEVANT]) + (", ..." if len(told) > RELEVANT else "")
+        found["target_unexplained"] = relevance["residual"]
     pool = pools.get(body["scoring"] or "")
     if pool is not None and len(kept.positions):
         found["prompt_tokens"] = float(pool.prompt_tokens[kept.positions].mean())

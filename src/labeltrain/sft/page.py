@@ -19,9 +19,10 @@ NAMES = {
     "prompts_cut": "prompts shortened (%)", "unfinished": "answers not finished (%)",
     "left_out": "repeats left out", "labels": "answers", "cut": "shortened",
     "nll": "NLL", "exact_match": "exact match (%)", "rouge_l": "ROUGE-L (%)",
+    "target_unexplained": "target that no task explains (%)",
     "choice_accuracy": "choice accuracy (%)", "ratio": "(score + embed + select) / train",
 }  # fmt: skip
-IN_PERCENT = (*SHARES, "exact_match", "rouge_l", "choice_accuracy")
+IN_PERCENT = (*SHARES, "target_unexplained", "exact_match", "rouge_l", "choice_accuracy")
 IN_SECONDS = ("seconds", "score", "embed", "select", "train")
 
 

@@ -12,7 +12,7 @@ import yaml
 
 from labeltrain.errors import BadInput
 from labeltrain.metrics.curves import Curve, Experiment, Results
-from labeltrain.sft.cells import Cell
+from labeltrain.sft.cells import Cell, alone_key
 from labeltrain.sft.study import cells_of, designs_of, spec_of
 from labeltrain.sft.study_spec import UNTUNED, SFTStudySpec, StageSpec, parsed_spec
 from labeltrain.sft.workspace import PromptWorkspace
@@ -51,7 +51,7 @@ def read_results(folder: Path) -> Results:
             if "train" in c
         )
         left = any(
-            Cell(one, budget, seed).key not in cells
+            Cell(one, budget, seed, stage.target).key not in cells
             for stage in spec.stages
             for one in designs_of(workspace, spec, stage)
             for budget in stage.budgets
@@ -90,15 +90,30 @@ def _experiment(
     embedding: float,
 ) -> Experiment:
     facts = {}
+    target = stage.target
     if UNTUNED in cells:
-        macro = scores_of(cells[UNTUNED]["macro"])
-        facts["untuned model"] = ", ".join(f"{k} {v:.3f}" for k, v in macro.items())
+        one = cells[UNTUNED]
+        macro = one["macro"] if target is None else {
+            metric: values[target.task]
+            for metric, values in one["by_task"].items()
+            if target.task in values
+        }  # fmt: skip
+        facts["untuned model"] = _told(macro)
+    if target is not None:
+        learned = "learned from by all designs" if target.learn else "not learned from"
+        facts["target"] = f"{target.task}, {target.examples} examples, {learned}"
+        keys = [alone_key(target, seed) for seed in stage.seeds]
+        alone = [cells[key]["macro"] for key in keys if key in cells]
+        if alone:
+            means = {k: float(np.mean([macro[k] for macro in alone])) for k in alone[0]}
+            facts["examples alone"] = f"{_told(means)} (mean of {len(alone)} seeds)"
     if prepared:
         facts["scoring"] = (
             f"{prepared['score_seconds']:.0f} s, {prepared['score_flops'] / 1e12:.0f} TFLOP; "
             f"{prepared['truncated']:.0%} of the model's answers not finished"
         )
     items = next((len(c["by_task"].get("nll", {})) for c in cells.values()), 0)
+    items = items if target is None else 1
     return Experiment(
         stage.name,
         ", ".join(spec.pool.tasks) or str(spec.pool.file),
@@ -115,6 +130,10 @@ def _experiment(
     )
 
 
+def _told(macro: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.3f}" for name, value in scores_of(macro).items())
+
+
 def _curves(
     workspace: PromptWorkspace,
     spec: SFTStudySpec,
@@ -127,7 +146,7 @@ def _curves(
             found = [
                 (budget, cells[key])
                 for budget in stage.budgets
-                if (key := Cell(one, budget, seed).key) in cells
+                if (key := Cell(one, budget, seed, stage.target).key) in cells
             ]
             if not found:
                 continue

@@ -139,3 +139,14 @@ def scored_pool(workspace: PromptWorkspace, name: str | None = None) -> ScoredPo
         sum(body["seconds"] for body in done.values()),
         sum(body["flops"] for body in done.values()),
     )
+
+
+def prompt_room(workspace: PromptWorkspace, model: str, scoring: str | None) -> int | None:
+    """Return how long prompts were when this model scored them; None where it did not.
+
+    A choice is of prompts as they were scored, so training shortens them alike.
+    """
+    known = scorings(workspace)
+    fitting = [known[scoring]] if scoring in known else list(known.values())
+    lengths = {s["max_prompt_tokens"] for s in fitting if s["model"] == model}
+    return int(lengths.pop()) if len(lengths) == 1 else None

@@ -13,14 +13,27 @@ import numpy as np
 from labeltrain.errors import BadInput
 from labeltrain.loop.select import Selection, select
 from labeltrain.needs import Need
-from labeltrain.rng import stream
 from labeltrain.sft.budget import Budget, costs, parsed_budget
-from labeltrain.sft.designs import design, made, needs_embeddings, needs_scores, needs_tasks
+from labeltrain.sft.candidates import candidates_of, clusters_for_tasks, to_cluster
+from labeltrain.sft.designs import (
+    design,
+    has_prefixes,
+    made,
+    needs_embeddings,
+    needs_gradients,
+    needs_scores,
+    needs_targets,
+    needs_tasks,
+)
 from labeltrain.sft.embedding import Embedded
+from labeltrain.sft.gradients import Gradients
 from labeltrain.sft.prompts import Prompt
 from labeltrain.sft.repeats import NEAR, Repeats, find_repeats
 from labeltrain.sft.scored_pool import ScoredPool
 from labeltrain.sft.width import Width, kernel_width
+from labeltrain.strategies.task_relevance import TaskRelevance
+from labeltrain.strategies.task_vectors import Relevance
+from labeltrain.strategies.view import PoolView
 
 GRAPH = 20_000  # prompts; above, similarities are those to the nearest neighbours only
 NEIGHBOURS = 64
@@ -59,6 +72,8 @@ class Choice:
     spent : float
         In the unit of the budget.
     seconds : float
+    relevance : Relevance or None
+        Of each task, of a design that goes by it.
     """
 
     method: str
@@ -76,6 +91,7 @@ class Choice:
     exhausted: bool
     spent: float
     seconds: float
+    relevance: Relevance | None = None
 
 
 @dataclass(frozen=True)
@@ -128,6 +144,7 @@ def choose(
     scored: ScoredPool | None = None,
     embeddings: Embedded | None = None,
     targets: np.ndarray | None = None,
+    gradients: Gradients | None = None,
     answered: Sequence[int] = (),
     pending: Sequence[int] = (),
     skipped: Sequence[int] = (),
@@ -146,6 +163,8 @@ def choose(
         For designs that look at the prompts.
     targets : ndarray of float, shape (t, d), optional
         Embeddings of the prompts that the model is meant for.
+    gradients : Gradients, optional
+        Of answers, those of the target among them, for designs that go by these.
     answered, pending : sequence of int
         Positions that have an answer, or wait for one: designs build on them, and never pick them
         again.
@@ -157,9 +176,7 @@ def choose(
     Raises
     ------
     BadInput
-        Unknown design or parameter, a budget that is not understood.
-    MissingNeed
-        The design reads what was not given.
+        Unknown design or parameter, a budget that is not understood, something that is missing.
     """
     started = time.perf_counter()
     n = len(prompts)
@@ -176,7 +193,7 @@ def choose(
     waiting = sorted({int(p) for p in pending} - set(known))
     if repeats is None:
         repeats = find_repeats(prompts, threshold=question.near, seed=0)
-    candidates, left_out = _candidates(n, known, waiting, skipped, repeats, question.repeats)
+    candidates, left_out = candidates_of(n, known, waiting, skipped, repeats, question.repeats)
     most = budget.prompts(n)
     if most is not None and most < 1:
         raise BadInput(f"{budget.text} of {n} prompts is less than one", "give a larger share")
@@ -185,19 +202,21 @@ def choose(
     if design(question.method).strategy == "facility-location":
         _on_a_graph(parameters, question, budget, n, prices)
     strategy = made(question.method, parameters, gamma)
-    _refuse_missing(question.method, strategy, scored, embeddings, targets)
+    _refuse_missing(question.method, strategy, scored, embeddings, targets, gradients)
     arrays: dict[str, Any] = {}
     if needs_scores(strategy) and scored is not None:
         arrays["scores"] = scored.scores
     if needs_embeddings(strategy) and embeddings is not None:
         arrays["embeddings"] = embeddings.array
-    if Need.TARGETS in strategy.needs:
+    if needs_targets(strategy) and targets is not None:
         arrays["targets"] = targets
+    if needs_gradients(strategy) and gradients is not None:
+        arrays |= {"embeddings": gradients.rows, "targets": gradients.targets}
     clusters = 0
     if needs_tasks(strategy):
         arrays["groups"] = np.array([prompt.task for prompt in prompts])
         if not any(prompt.task for prompt in prompts):
-            arrays["groups"] = clusters_for_tasks(_looked_at(embeddings, question.method))
+            arrays["groups"] = clusters_for_tasks(to_cluster(embeddings, question.method))
             clusters = len(np.unique(arrays["groups"]))
 
     def picked(amount: float, taken: Sequence[int], given: np.ndarray | None) -> Selection:
@@ -217,7 +236,7 @@ def choose(
             **arrays,
         )
 
-    nested = strategy.nested or question.method in ("random", "random-balanced")
+    nested = has_prefixes(strategy)
     if prices is None or nested or np.ptp(prices) == 0 or Need.COSTS in strategy.needs:
         found = picked(float(most) if most is not None else budget.amount, (), prices)
     else:
@@ -229,6 +248,8 @@ def choose(
     spent = float(len(found)) if prices is None else float(prices[found.positions].sum())
     if not len(found) and len(candidates):
         raise BadInput(f"{budget.text} buys no prompt", "give a larger budget")
+    view = PoolView(n, 0, kind="none", labelled=known, sources=arrays)
+    relevance = strategy.explained(view) if isinstance(strategy, TaskRelevance) else None
     return Choice(
         question.method,
         strategy.name,
@@ -245,6 +266,7 @@ def choose(
         found.exhausted,
         spent,
         time.perf_counter() - started,
+        relevance,
     )
 
 
@@ -270,55 +292,6 @@ def _largest_paid(
             high = count
         count = int(count * budget / cost)
     return pick(0) if best is None else best
-
-
-def clusters_for_tasks(points: np.ndarray) -> np.ndarray:
-    """Return about sqrt(n) clusters of prompts that have no tasks, int64 (n,).
-
-    By k-means on vectors of length 1; the same for all seeds of a choice.
-    """
-    from labeltrain.kernels.clusters import k_means
-    from labeltrain.strategies.features import unit_rows
-
-    count = max(2, round(len(points) ** 0.5))
-    assigned, _ = k_means(unit_rows(points), count, stream(0, "clusters for tasks"))
-    return assigned
-
-
-def _looked_at(embeddings: Embedded | None, method: str) -> np.ndarray:
-    if embeddings is None:
-        raise BadInput(
-            f"design {method!r} goes by task, and the prompts have none",
-            "give each a field task (--task-field when scoring), or embeddings to cluster",
-        )
-    return embeddings.array
-
-
-def _candidates(
-    n: int,
-    known: list[int],
-    waiting: list[int],
-    skipped: Sequence[int],
-    repeats: Repeats,
-    how: str,
-) -> tuple[np.ndarray, int]:
-    """Return what may be picked, and how many repeats may not."""
-    free = np.ones(n, dtype=bool)
-    free[known] = False
-    free[waiting] = False
-    free[list(skipped)] = False
-    before = int(free.sum())
-    if how == "leave-out":
-        taken = np.zeros(n, dtype=bool)
-        taken[repeats.first[known]] = True
-        taken[repeats.first[waiting]] = True
-        free &= ~taken[repeats.first]  # one of the group is answered, or will be
-        # Of each group the first that is left: one that nobody can answer stands for none.
-        order = np.flatnonzero(free)
-        _, first = np.unique(repeats.first[order], return_index=True)
-        free[:] = False
-        free[order[first]] = True
-    return np.flatnonzero(free), before - int(free.sum())
 
 
 def _width(
@@ -402,6 +375,7 @@ def _refuse_missing(
     scored: ScoredPool | None,
     embeddings: Embedded | None,
     targets: np.ndarray | None,
+    gradients: Gradients | None,
 ) -> None:
     if needs_scores(strategy) and scored is None:
         raise BadInput(
@@ -413,7 +387,13 @@ def _refuse_missing(
             f"design {method!r} looks at the prompts",
             "--embeddings minilm, or score with a model and --pooling",
         )
-    if Need.TARGETS in strategy.needs and targets is None:
+    if needs_gradients(strategy):
+        if gradients is None:
+            raise BadInput(
+                f"design {method!r} with by=gradients needs gradients of answers",
+                "--target FILE, with answered prompts of the target, in a workspace with answers",
+            )
+    elif needs_targets(strategy) and targets is None:
         raise BadInput(
             f"design {method!r} needs prompts of the target", "--target FILE, with a few of them"
         )

@@ -11,10 +11,25 @@ import numpy as np
 
 from labeltrain.errors import BadInput
 from labeltrain.sft.cell_workers import trained_by
-from labeltrain.sft.cells import Cell, Finished, trained_cell, untuned_cell
-from labeltrain.sft.material import Material, prepared, read_data
+from labeltrain.sft.cells import (
+    Cell,
+    Finished,
+    alone_cell,
+    alone_key,
+    trained_cell,
+    untuned_cell,
+)
+from labeltrain.sft.evaluation import TestItem
+from labeltrain.sft.material import (
+    Material,
+    candidates_of_seed,
+    prepared,
+    read_data,
+    refuse_missing_target,
+)
 from labeltrain.sft.pipeline import Shown, Silent
-from labeltrain.sft.study_spec import UNTUNED, DesignSpec, SFTStudySpec, StageSpec
+from labeltrain.sft.prompts import Prompt
+from labeltrain.sft.study_spec import ALONE, UNTUNED, DesignSpec, SFTStudySpec, StageSpec
 from labeltrain.sft.tuning import refuse_overlap
 from labeltrain.sft.workspace import PromptWorkspace
 
@@ -44,12 +59,8 @@ def run_study(
     file, items = read_data(spec)
     if spec.subpool is not None and spec.subpool > len(file.prompts):
         raise BadInput(f"subpool={spec.subpool} of {len(file.prompts)} prompts", "give fewer")
-    size = spec.subpool or len(file.prompts)
-    if spec.largest > size:
-        raise BadInput(
-            f"a budget of {spec.largest} answers, and the pool has {size} prompts",
-            "give smaller budgets, or a larger pool",
-        )
+    for stage in spec.stages:
+        _refuse_too_small(spec, stage, file.prompts, items)
     told = spec.model_dump(mode="json")
     if PromptWorkspace.exists(folder):
         workspace = PromptWorkspace.open(folder)
@@ -73,12 +84,44 @@ def run_study(
         if not any(e.body["design"] == UNTUNED for e in workspace.events("cell")):
             _commit(workspace, untuned_cell(spec, material))
         for stage in spec.stages:
+            trained += _examples_alone(workspace, spec, material, stage, bar)
             cells = _left(workspace, spec, stage)
             done = _side_by_side if workers > 1 and len(cells) > 1 else _one_by_one
             for finished in done(spec, material, stage, cells, workers, bar):
                 _commit(workspace, finished)
                 trained += 1
     return trained
+
+
+def _refuse_too_small(
+    spec: SFTStudySpec, stage: StageSpec, prompts: Sequence[Prompt], items: Sequence[TestItem]
+) -> None:
+    """Raise where a stage asks for more than the pool of some seed has."""
+    target = stage.target
+    if target is not None:
+        refuse_missing_target(target, prompts, items)
+    size = min(len(candidates_of_seed(spec, target, prompts, seed)) for seed in stage.seeds)
+    if stage.budgets[-1] > size:
+        raise BadInput(
+            f"a budget of {stage.budgets[-1]} answers, and the pool has {size} prompts"
+            + ("" if target is None else f" beside those of {target.task}"),
+            "give smaller budgets, or a larger pool",
+        )
+
+
+def _examples_alone(
+    workspace: PromptWorkspace, spec: SFTStudySpec, material: Material, stage: StageSpec, bar: Shown
+) -> int:
+    """Train on the target's examples and on nothing else, seed by seed; return how often."""
+    target = stage.target
+    if target is None or not target.learn:
+        return 0
+    done = cells_of(workspace)
+    left = [seed for seed in stage.seeds if alone_key(target, seed) not in done]
+    for number, seed in enumerate(left, start=1):
+        bar.stage(f"{stage.name}, {ALONE}, {number} of {len(left)}: seed {seed}", 1.0)
+        _commit(workspace, alone_cell(spec, material, target, seed))
+    return len(left)
 
 
 def _fixed(spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,9 +145,11 @@ def designs_of(
     means = []
     for place, one in enumerate(earlier.designs):
         values = [
-            results[Cell(one, earlier.budgets[-1], seed).key]["macro"][spec.evaluate.main]
+            results[Cell(one, earlier.budgets[-1], seed, earlier.target).key]["macro"][
+                spec.evaluate.main
+            ]
             for seed in earlier.seeds
-            if Cell(one, earlier.budgets[-1], seed).key in results
+            if Cell(one, earlier.budgets[-1], seed, earlier.target).key in results
         ]
         if len(values) == len(earlier.seeds) and not any(one.same(other) for other in found):
             mean = float(np.mean(values))
@@ -120,7 +165,7 @@ def cells_of(workspace: PromptWorkspace) -> dict[str, dict[str, Any]]:
 def _cells(spec: SFTStudySpec, stage: StageSpec, designs: Sequence[DesignSpec]) -> list[Cell]:
     """Return the cells of a stage; seeds are outermost, so that a part of them is paired."""
     return [
-        Cell(one, budget, seed)
+        Cell(one, budget, seed, stage.target)
         for seed in stage.seeds
         for budget in stage.budgets
         for one in designs

@@ -11,13 +11,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from labeltrain.data.question_sets import TASKS
 from labeltrain.errors import BadInput, nearest, unknown_name
-from labeltrain.needs import Need
-from labeltrain.sft.designs import DESIGNS, made, needs_tasks
+from labeltrain.sft.designs import (
+    DESIGNS,
+    made,
+    needs_gradients,
+    needs_targets,
+    needs_tasks,
+)
 from labeltrain.sft.evaluation import LOW_IS_GOOD, METRICS
 from labeltrain.sft.scorer import POOLINGS
 from labeltrain.sft.training import TrainSettings
 
 UNTUNED = "untuned"  # the model as it comes, among the results
+ALONE = "examples alone"  # trained on the target's examples, and on no answer of the pool
 
 
 class _Strict(BaseModel):
@@ -61,6 +67,14 @@ class ScoreSpec(_Strict):
     batch_tokens: int = Field(default=8192, ge=1)
 
 
+class TargetSpec(_Strict):
+    """What the model is meant for: a task that is no candidate, and the only one that is scored."""
+
+    task: str = Field(description="of the pool, and of the held-out prompts")
+    examples: int = Field(default=16, ge=1, description="given with answers; each seed has its own")
+    learn: bool = Field(default=True, description="all designs train on the examples, too")
+
+
 class DesignSpec(_Strict):
     """A design with parameters of its strategy, and what it looks at."""
 
@@ -73,6 +87,9 @@ class DesignSpec(_Strict):
     )
     tasks: Literal["named", "hidden"] = Field(
         default="named", description="hidden: chosen as if prompts had none, by clusters instead"
+    )
+    first: int = Field(
+        default=0, ge=0, description="so many of the budget are a balanced choice, answered before"
     )
 
     @field_validator("name")
@@ -93,6 +110,7 @@ class DesignSpec(_Strict):
         told += [f"embeddings={self.embeddings}"] if self.embeddings else []
         told += [] if self.answers == "true" else ["answers shuffled"]
         told += [] if self.tasks == "named" else ["tasks hidden"]
+        told += [f"after {self.first} balanced"] if self.first else []
         return self.label or self.name + (f"({', '.join(told)})" if told else "")
 
     def same(self, other: DesignSpec) -> bool:
@@ -109,6 +127,7 @@ class StageSpec(_Strict):
     of: str = Field(default="", description="that stage")
     budgets: tuple[int, ...]
     seeds: tuple[int, ...]
+    target: TargetSpec | None = None
 
     @field_validator("designs", mode="before")
     @classmethod
@@ -239,6 +258,15 @@ def parsed_spec(values: Mapping[str, Any]) -> SFTStudySpec:
                 f"stage {stage.name!r}: best={stage.best}, of={stage.of!r}",
                 "name an earlier stage, and how many of its designs go on",
             )
+        if (
+            stage.target is not None
+            and spec.pool.tasks
+            and (stage.target.task not in spec.pool.tasks)
+        ):
+            raise BadInput(
+                f"stage {stage.name!r}: target.task={stage.target.task!r} is none of the pool's",
+                f"one of: {', '.join(spec.pool.tasks)}",
+            )
     _check_designs(spec)
     known = sorted(set(TrainSettings.__dataclass_fields__) - {"model", "seed"})
     for key in spec.train:
@@ -256,15 +284,25 @@ def _check_designs(spec: SFTStudySpec) -> None:
             what = f"stage {stage.name!r}: the design {one.title!r}"
             if any(one.same(other) for other in stage.designs[:place]):
                 raise BadInput(f"{what} stands there twice", "name each design once")
-            if (one.label in DESIGNS and one.label != one.name) or one.label == UNTUNED:
+            if (one.label in DESIGNS and one.label != one.name) or one.label in (UNTUNED, ALONE):
                 raise BadInput(f"{what} has the name of another", "give another label")
             if not titled.setdefault(one.title, one).same(one):
                 raise BadInput(f"{what} is not the one before of that name", "give it a label")
             strategy = made(one.name, one.parameters, None)
-            if Need.TARGETS in strategy.needs:
+            if needs_targets(strategy) and stage.target is None:
                 raise BadInput(
-                    f"{what} needs prompts of a target, which a study has not",
-                    "labeltrain sft select --target chooses by it",
+                    f"{what} needs prompts of a target, which the stage has not",
+                    "give it one: target: {task: NAME, examples: 16}",
+                )
+            if needs_gradients(strategy) and not one.first:
+                raise BadInput(
+                    f"{what} goes by gradients of answers, and there are none at the start",
+                    "give it first: N, how many of its budget are a balanced choice before",
+                )
+            if one.first >= stage.budgets[0]:
+                raise BadInput(
+                    f"{what} begins with {one.first} answers of a budget of {stage.budgets[0]}",
+                    "give a smaller first, or larger budgets",
                 )
             if one.tasks == "hidden" and not needs_tasks(strategy):
                 raise BadInput(f"{what} does not look at tasks", "leave out tasks: hidden")

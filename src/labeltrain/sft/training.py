@@ -15,6 +15,7 @@ from labeltrain.errors import BadInput, missing_extra
 from labeltrain.sft import models
 from labeltrain.sft.prompts import Message
 from labeltrain.sft.template import ChatFormat
+from labeltrain.sft.tokenised import Example, encoded, refuse_too_long
 
 FULL, LORA = "full", "lora"
 IGNORED = -100  # a label without a loss
@@ -104,22 +105,6 @@ class TrainSettings:
 
 
 @dataclass(frozen=True)
-class Example:
-    """A prompt with its answer, as tokens.
-
-    Attributes
-    ----------
-    prompt, answer : tuple of int
-    cut : bool
-        The beginning of the prompt, or the end of the answer, was left out.
-    """
-
-    prompt: tuple[int, ...]
-    answer: tuple[int, ...]
-    cut: bool
-
-
-@dataclass(frozen=True)
 class Trained:
     """A tuned model, and what it took.
 
@@ -147,28 +132,6 @@ class Trained:
     def facts(self) -> dict[str, Any]:
         """Return all but the model."""
         return {key: value for key, value in vars(self).items() if key != "held"}
-
-
-def encoded(
-    chat: ChatFormat,
-    pairs: Sequence[tuple[Sequence[Message], str]],
-    max_answer_tokens: int | None = None,
-    ids: Sequence[str] = (),
-) -> list[Example]:
-    """Return prompts and answers as tokens: the same as in scoring."""
-    found = []
-    for number, (messages, answer) in enumerate(pairs):
-        try:
-            prompt, tokens = chat.with_answer(messages, answer)
-        except BadInput as error:
-            raise BadInput(f"prompt {_name(ids, number)}: {error.problem}", error.remedy) from error
-        short = tokens if max_answer_tokens is None else tokens[:max_answer_tokens]
-        found.append(Example(prompt.tokens, short, prompt.cut or len(short) < len(tokens)))
-    return found
-
-
-def _name(ids: Sequence[str], number: int) -> str:
-    return repr(ids[number]) if ids else f"number {number + 1}"
 
 
 def train(
@@ -218,14 +181,7 @@ def train(
         max_prompt_tokens=settings.max_prompt_tokens or held.context,
     )
     examples = encoded(chat, pairs, settings.max_answer_tokens, ids)
-    lengths = [len(e.prompt) + len(e.answer) for e in examples]
-    longest = max(range(len(lengths)), key=lengths.__getitem__)
-    if lengths[longest] > held.context:
-        raise BadInput(
-            f"the prompt {_name(ids, longest)} and its answer have {lengths[longest]} tokens, "
-            f"{settings.model} reads {held.context}",
-            "--max-prompt-tokens or --max-answer-tokens",
-        )
+    refuse_too_long(held, examples, ids)
     adapter = None
     if settings.tune == LORA:
         adapter = LoraConfig(

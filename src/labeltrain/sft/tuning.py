@@ -18,7 +18,7 @@ from labeltrain.sft.answers import answers_of, skipped_of
 from labeltrain.sft.choosing import choices, kept_choice
 from labeltrain.sft.evaluation import METRICS, Evaluation, TestItem, evaluate, read_test
 from labeltrain.sft.prompts import Message
-from labeltrain.sft.scored_pool import scorings
+from labeltrain.sft.scored_pool import prompt_room
 from labeltrain.sft.template import ChatFormat
 from labeltrain.sft.training import TrainSettings, settings_body, train
 from labeltrain.sft.workspace import PromptWorkspace
@@ -152,17 +152,6 @@ def answered_prompts(
         len(answered) - mine,
         scoring,
     )
-
-
-def prompt_room(workspace: PromptWorkspace, model: str, scoring: str | None) -> int | None:
-    """Return how long prompts were when this model scored them; None where it did not.
-
-    A choice is of prompts as they were scored, so training shortens them alike.
-    """
-    known = scorings(workspace)
-    fitting = [known[scoring]] if scoring in known else list(known.values())
-    lengths = {s["max_prompt_tokens"] for s in fitting if s["model"] == model}
-    return int(lengths.pop()) if len(lengths) == 1 else None
 
 
 def train_in(

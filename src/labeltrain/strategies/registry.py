@@ -51,6 +51,7 @@ _SHIPPED: dict[str, tuple[str, str]] = {
     "similar": ("similar", "Similar"),
     "tailor": ("tailor", "Tailor"),
     "task-diversity": ("task_diversity", "TaskDiversity"),
+    "task-relevance": ("task_relevance", "TaskRelevance"),
     "token-uncertainty": ("token_uncertainty", "TokenUncertainty"),
     "typiclust": ("typiclust", "TypiClust"),
     "uherding": ("uherding", "UHerding"),

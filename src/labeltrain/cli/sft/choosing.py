@@ -10,6 +10,8 @@ import typer
 from labeltrain.cli.options import Json
 from labeltrain.cli.sft.options import Workspace
 
+GRADIENTS = "Gradients (task-relevance --set by=gradients)"
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands to an app."""
@@ -40,7 +42,8 @@ def select(
         str | None, typer.Option(help="Whose scores, where several models scored the pool.")
     ] = None,
     target: Annotated[
-        Path | None, typer.Option(help="Prompts that the model is meant for (rds).")
+        Path | None,
+        typer.Option(help="Prompts that the model is meant for (rds, task-relevance)."),
     ] = None,
     answered: Annotated[
         Path | None, typer.Option(help="Ids or prompts that have an answer elsewhere.")
@@ -66,6 +69,24 @@ def select(
     cost_field: Annotated[
         str | None, typer.Option(help="Key with the price of an answer.", rich_help_panel="Money")
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="The one to be tuned, where it did not score the pool.", rich_help_panel=GRADIENTS
+        ),
+    ] = None,
+    chat_template: Annotated[
+        str | None, typer.Option(help="As in training.", rich_help_panel=GRADIENTS)
+    ] = None,
+    max_prompt_tokens: Annotated[
+        int | None, typer.Option(help="As in scoring if not given.", rich_help_panel=GRADIENTS)
+    ] = None,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda, mps.", rich_help_panel=GRADIENTS)
+    ] = "auto",
+    threads: Annotated[
+        int | None, typer.Option(help="Of the processor.", rich_help_panel=GRADIENTS)
+    ] = None,
     seed: Annotated[int, typer.Option(help="Same pool and seed, same choice.")] = 0,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="name=value, a parameter of the strategy.")
@@ -76,6 +97,7 @@ def select(
     from labeltrain.cli.output import as_json
     from labeltrain.errors import BadInput
     from labeltrain.sft.choosing import choose_in
+    from labeltrain.sft.kept_gradients import GradientOptions
     from labeltrain.sft.selection import Question
     from labeltrain.sft.workspace import PromptWorkspace
     from labeltrain.studies.overrides import overridden
@@ -107,6 +129,7 @@ def select(
             whiten=whiten,
             scores=scores,
             target=target,
+            gradients=GradientOptions(model, chat_template, max_prompt_tokens, device, threads),
             answered=answered,
             after=after or (),
             out=out,
