@@ -13,7 +13,7 @@ from PIL import Image
 from labeltrain import encoders
 from labeltrain.cli.run import kind_in
 from labeltrain.data import load, take
-from labeltrain.learners.registry import get
+from labeltrain.learners.registry import get, make
 from labeltrain.studies import read_results, run_study
 from labeltrain.studies.prepare import refuse_bad_names
 from labeltrain.studies.spec import load_spec, parse_spec
@@ -30,8 +30,9 @@ def test_the_spec_is_sound(path: Path) -> None:
     refuse_bad_names(spec)
     assert len({e.title for e in spec.experiments}) == len(spec.experiments)
     for experiment in spec.experiments:
-        names = [experiment.learner, *([experiment.final.learner] if experiment.final else [])]
-        minutes = any(get(name).reads == "items" and name != "tfidf" for name in names)
+        held = [experiment, *([experiment.final] if experiment.final else [])]
+        made = [make(one.learner, one.learner_options) for one in held]
+        minutes = any(learner.reads == "items" and learner.name != "tfidf" for learner in made)
         assert len(experiment.seeds) >= (5 if minutes else 10)
 
 
@@ -53,6 +54,7 @@ def test_the_encoders_read_the_data(path: Path) -> None:
 def test_a_small_one_of_its_shape_runs(path: Path, tmp_path: Path) -> None:
     values = yaml.safe_load(path.read_text(encoding="utf-8"))
     values["seeds"] = 1
+    values.pop("encoder", None)  # all are read by the usual one
     for target in (values, *values.get("experiments", ())):
         if "dataset" in target:
             target.setdefault("name", target["dataset"])
@@ -62,7 +64,7 @@ def test_a_small_one_of_its_shape_runs(path: Path, tmp_path: Path) -> None:
             target.pop("encoder", None)
             target.pop("test_fraction", None)
             target.pop("encoder_options", None)
-            if any(get(name).reads == "items" for name in used(values, target)):
+            if any(get(name).reads == "items" for name in used(values, target)) or network(target):
                 path = few_images(tmp_path) if images else few_texts(tmp_path)
                 size = {"size": 32} if images else {"max_length": 16}
                 target |= {"dataset": str(path), "encoder_options": size}
@@ -103,11 +105,23 @@ def shrink(target: dict[str, Any]) -> None:
     """Let the trainings of networks take two steps, on short texts."""
     parts = [target, target.get("final") or {}]
     for part in parts:
-        if get(part.get("learner", "linear")).reads == "items":
+        if (kind := network(part)) is not None:
+            options = {k: v for k, v in part["learner_options"].items() if k in ("alpha", "stop")}
+            small = {k: v for k, v in SMALL[kind].items() if k != "steps"}
+            part["learner_options"] = {
+                **options, "network": kind, "network_options": small, "first_epochs": 1
+            }  # fmt: skip
+        elif get(part.get("learner", "linear")).reads == "items":
             kept = {k: v for k, v in part.get("learner_options", {}).items() if k in SHAPE}
             part["learner_options"] = {**kept, **SMALL.get(part["learner"], {})}
         if "at" in part:
             part["at"] = [6, 12]
+
+
+def network(target: dict[str, Any]) -> str | None:
+    """Return the network of a continual learner that reads items; None for any other learner."""
+    kind = target.get("learner_options", {}).get("network")
+    return kind if kind in SMALL else None
 
 
 SHAPE = ("adapt", "head", "method", "stop")
