@@ -270,7 +270,13 @@ def draw(lines: Sequence[Line], path: Path) -> None:
         row[0].set_ylabel("accuracy, %")
     for ax, what in zip(axes[-1], SPENDING, strict=True):
         ax.set_xlabel(what)
-    axes[0, -1].legend(fontsize=7, bbox_to_anchor=(1.02, 1.0), loc="upper left")
+    named = {}  # a panel may lack some
+    for ax in axes[:, -1]:
+        lines_of_panel, labels = ax.get_legend_handles_labels()
+        named |= dict(zip(labels, lines_of_panel, strict=True))
+    axes[0, -1].legend(
+        named.values(), named.keys(), fontsize=7, bbox_to_anchor=(1.02, 1.0), loc="upper left"
+    )
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
