@@ -426,3 +426,32 @@ def test_learners_are_listed_without_heavy_imports() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_a_bounded_memory_is_a_draw_from_all_that_was_learned() -> None:
+    kept = np.zeros(9)
+    for seed in range(200):
+        memory, rng = Memory.empty(2), np.random.default_rng(seed)
+        for number in range(1, 10):
+            labelled = np.arange(20 * number)
+            labels = labelled % 2
+            new, old = memory.parted(labelled, labels)
+            assert len(new) == 20
+            memory = memory.after(labelled, labels, old, new, np.zeros((20, 2)), most=40, rng=rng)
+        kept += np.bincount(memory.rounds, minlength=9) / 200
+        assert len(memory.positions) == 40
+    np.testing.assert_allclose(kept, 40 / 9, atol=0.6)  # 4.4 of each round
+
+
+@pytest.mark.parametrize("few", [1, 2, 3])
+@pytest.mark.parametrize("name", ["cal-er", "cal-sd"])
+def test_few_labels_of_a_late_class_do_not_count_as_known(name: str, few: int) -> None:
+    rng = np.random.default_rng(0)
+    centres = 4.0 * np.eye(3, 8)
+    kinds = np.concatenate([np.arange(200) % 2, np.full(few, 2)])
+    features = (centres[kinds] + rng.normal(size=(len(kinds), 8))).astype(np.float32)
+    learner = make(name)
+    first = learner.fit(Training(features, np.arange(200), kinds[:200], 3), rng)
+    model = learner.fit(Training(features, np.arange(len(kinds)), kinds, 3), rng, first)
+    right = (model.predict_proba(features[200:]).argmax(axis=1) == 2).all()
+    assert right or model.facts()["epochs"] == 20  # it is not over while they are wrong

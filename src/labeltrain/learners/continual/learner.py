@@ -264,7 +264,7 @@ class ContinualLearner(Continuing):
             targets[old] = memory.targets_of(training.labelled[old])
         replay = Replay(
             variant, old, self.replay, torch.from_numpy(targets).to(body.device), len(new),
-            len(memory.positions) + len(memory.dropped), self.released,
+            len(training.labelled) - len(new), self.released,
         )  # fmt: skip
         report = train(body, on_device(training, body), plan, rng, replay)
         if self.released:

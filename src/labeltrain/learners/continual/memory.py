@@ -113,16 +113,24 @@ class Memory:
         targets : ndarray, shape (len(new), C)
             Of the new items.
         most : int, optional
-            Items that are kept at most, drawn at random; all by default.
+            Items that are kept at most, a random draw from all that were learned so far; all by
+            default.
         rng : numpy.random.Generator
         """
         held = {int(p): i for i, p in enumerate(self.positions)}
         stays = np.array([held[p] for p in labelled[old].tolist()], dtype=np.int64)
         number = int(self.rounds.max()) + 1 if len(self.rounds) else 0
         positions = np.concatenate([labelled[old], labelled[new]])
+        still = np.isin(self.dropped, labelled) & ~np.isin(self.dropped, positions)
         kept = np.arange(len(positions))
         if most is not None and len(kept) > most:
-            kept = np.sort(rng.permutation(len(kept))[:most])
+            # As many new ones as a draw from all that were ever learned would have.
+            before = len(old) + int(still.sum())
+            fresh = max(int(rng.hypergeometric(len(new), before, most)), most - len(old))
+            kept = np.sort(np.concatenate([
+                rng.permutation(len(old))[: most - fresh],
+                len(old) + rng.permutation(len(new))[:fresh],
+            ]))  # fmt: skip
         lost = np.setdiff1d(np.arange(len(positions)), kept)
         answers = np.concatenate([labels[old], labels[new]])
         rounds = np.concatenate([self.rounds[stays], np.full(len(new), number)])
@@ -130,7 +138,6 @@ class Memory:
         top = np.finfo(np.float16).max
         stored = np.clip(np.asarray(targets, dtype=np.float32), -top, top).astype(np.float16)
         outputs = np.concatenate([self.targets[stays], stored])
-        still = np.isin(self.dropped, labelled) & ~np.isin(self.dropped, positions)
         return Memory(
             positions[kept],
             answers[kept],

@@ -39,8 +39,9 @@ class Plan:
         The rate falls along a cosine to 0 over all passes. That of SGD goes with the size of a
         step: it is ``learning_rate * (batch + replay) / batch``.
     enough : float, optional
-        Share of a pass, with what is replayed in it, that is predicted right, from which on there
-        is no further one.
+        Share of the new items of a pass, and of what is replayed in it, that is predicted right,
+        from which on there is no further one. Both have to: few new items beside many old ones
+        would else not count.
     examples : int, optional
         End after so many, instead of after `epochs`.
     patience : int, optional
@@ -187,7 +188,7 @@ def _pass_over(
     step = epoch = 0
     while step < total:
         order = plan.rows[rng.permutation(len(plan.rows))]
-        right = seen = 0
+        right, seen = np.zeros(2), np.zeros(2)  # of new items, of replayed ones
         for start in range(0, len(order), plan.batch):
             if step >= total:
                 break
@@ -201,7 +202,7 @@ def _pass_over(
             right, seen, step = right + good, seen + many, step + 1
         epoch += 1
         report.epochs = epoch
-        if plan.enough is not None and right >= plan.enough * seen:
+        if plan.enough is not None and (right >= plan.enough * seen).all():
             break
         if watch.ends(body, labels, epoch, each, report):
             break
@@ -246,8 +247,8 @@ def _step(
     epoch: int,
     clip: float,
     captures: bool,
-) -> tuple[int, int]:
-    """Take one step; return how many of its items were predicted right, and how many it has."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Take one step; return how many were predicted right, new and replayed, and how many were."""
     import torch
 
     network, device = body.network, labels.device
@@ -258,7 +259,7 @@ def _step(
             new = network(body.views(own))
         new = new.float()
         loss = torch.nn.functional.cross_entropy(new, mine)
-        good, many = _right(new, mine), len(own)
+        good, many = [_right(new, mine), 0], [len(own), 0]
     else:
         now = Now(
             network, optimiser, body.inputs, body.vectors, labels, own, old, count, step,
@@ -279,8 +280,8 @@ def _step(
             new, mine, known, labels[places], replay.targets[places],
             new_share(replay.new, replay.before), replay.released,
         )  # fmt: skip
-        good = _right(new, mine) + _right(known, labels[places])
-        many = len(own) + len(again)
+        good = [_right(new, mine), _right(known, labels[places])]
+        many = [len(own), len(again)]
         report.replayed += len(again)
         report.examples += len(again)
     report.examples += len(own)
@@ -294,7 +295,7 @@ def _step(
     if not (math.isfinite(float(norm)) and math.isfinite(float(loss.detach()))):
         raise _Diverged
     optimiser.step()
-    return good, many
+    return np.array(good), np.array(many)
 
 
 def _right(logits: Any, labels: Any) -> int:
