@@ -15,7 +15,7 @@ import yaml
 from typer.testing import CliRunner
 
 from labeltrain.cli.app import app
-from labeltrain.cli.run import is_sft
+from labeltrain.cli.run import kind_in
 from labeltrain.data import question_sets
 from labeltrain.data.question_sets import Question
 from labeltrain.errors import BadInput, LabelTrainError
@@ -355,7 +355,7 @@ def test_stages_may_be_added_and_nothing_else_may_change(
 
 @pytest.mark.parametrize(
     "path",
-    [path for path in sorted((ROOT / "studies").glob("*.yaml")) if is_sft(path)],
+    [path for path in sorted((ROOT / "studies").glob("*.yaml")) if kind_in(path) == "sft"],
     ids=lambda path: path.stem,
 )
 def test_a_small_one_of_the_shape_of_each_study_runs(

@@ -10,18 +10,11 @@ import typer
 def run_spec(spec: Path, workspace: Path, workers: int | None = None) -> None:
     """Run a study of many targets from its spec, and print what it shows so far."""
     from labeltrain.cli.output import Bar
-    from labeltrain.errors import BadInput
     from labeltrain.kernels.threads import available_threads
     from labeltrain.multitask.study import make_study_spec, run_study
-    from labeltrain.studies.overrides import read_yaml
+    from labeltrain.studies.overrides import read_mapping
 
-    try:
-        text = spec.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"cannot read {spec}: {error}", "give a YAML file") from error
-    values = read_yaml(text, str(spec), "write a mapping: keys and values")
-    if not isinstance(values, dict):
-        raise BadInput(f"{spec} holds no mapping", "docs/multitask.md lists the keys of a study")
+    values = read_mapping(spec, "docs/multitask.md lists the keys of a study")
     parsed = make_study_spec(values)
     with Bar() as bar:
         done = run_study(

@@ -187,11 +187,6 @@ def run(
     typer.echo(f"\nKept in {folder}. For plots and every table: labeltrain report {folder}")
 
 
-def is_sft(spec: Path) -> bool:
-    """Tell whether a spec is one of `labeltrain sft study`."""
-    return kind_in(spec) == "sft"
-
-
 def kind_in(spec: Path) -> str:
     """Return the kind that a spec names, of those that are read elsewhere; "" for other studies."""
     import re

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from labeltrain.errors import BadInput
@@ -99,3 +100,21 @@ def _put(values: dict[str, Any], key: str, value: Any) -> None:
 def no_list() -> BadInput:
     """Return the error of experiments that are no list."""
     return BadInput("experiments is not a list of mappings", "write one `- dataset: ...` each")
+
+
+def read_mapping(path: Path, remedy: str) -> dict[str, Any]:
+    """Return the keys and values of a YAML file.
+
+    Raises
+    ------
+    BadInput
+        It cannot be read, or holds something else.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"cannot read {path}: {error}", "give a YAML file") from error
+    values = read_yaml(text, str(path), "write a mapping: keys and values")
+    if not isinstance(values, dict):
+        raise BadInput(f"{path} holds no mapping", remedy)
+    return values

@@ -75,19 +75,12 @@ def run_spec(spec: Path, workspace: Path, workers: int | None = None) -> None:
     """Run a study of designs from its spec, and print what it shows so far."""
     from labeltrain.cli.output import Bar
     from labeltrain.cli.report import print_summary
-    from labeltrain.errors import BadInput
     from labeltrain.sft.results import read_results
     from labeltrain.sft.study import run_study
     from labeltrain.sft.study_spec import parsed_spec
-    from labeltrain.studies.overrides import read_yaml
+    from labeltrain.studies.overrides import read_mapping
 
-    try:
-        text = spec.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"cannot read {spec}: {error}", "give a YAML file") from error
-    values = read_yaml(text, str(spec), "write a mapping: keys and values")
-    if not isinstance(values, dict):
-        raise BadInput(f"{spec} holds no mapping", "docs/sft.md lists the keys of a study")
+    values = read_mapping(spec, "docs/sft.md lists the keys of a study")
     parsed = parsed_spec(values)
     with Bar() as bar:
         trained = run_study(parsed, workspace, bar, workers=1 if workers is None else workers)

@@ -146,7 +146,7 @@ def _page(summary: StudySummary, pictures: list[str]) -> str:
                 ("Labelled target samples", f"{spec.target_labels}"),
                 ("Dimension", ", ".join(map(str, summary.dimensions)) or "\N{EN DASH}"),
                 ("Encoder", f"{data['encoder']}, {data['features']} features"),
-                ("Processor time", seconds_text(seconds)),
+                ("Time of all targets and seeds", seconds_text(seconds)),
             ]
         ),
         "<h2>Methods</h2>",
