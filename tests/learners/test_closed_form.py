@@ -101,12 +101,33 @@ def test_label_by_label_is_the_batch() -> None:
         assert model.facts()["begun"] == 30
     assert model is not None
     whole = make("ridge", {"penalty": 0.3}).fit(a_round(57), rng)
-    for name in ("weights", "covariance", "products"):
+    for name in ("weights", "covariance"):
         np.testing.assert_allclose(model.arrays()[name], whole.arrays()[name], atol=1e-9)
-    assert model.facts()["scale"] == whole.facts()["scale"]
     assert model.cost.examples == 1
     x = a_round(1).features
-    np.testing.assert_allclose(model.predict_proba(x), whole.predict_proba(x), atol=1e-7)
+    assert isinstance(model, PosteriorModel)
+    same = PosteriorModel(whole.arrays(), {**whole.facts(), "scale": model.facts()["scale"]})
+    np.testing.assert_allclose(model.predict_proba(x), same.predict_proba(x), atol=1e-7)
+
+
+def test_the_scale_is_chosen_again_once_there_is_a_tenth_more_or_a_class_more() -> None:
+    rng = np.random.default_rng(0)
+    learner = make("ridge", {"penalty": 0.3})
+    model = learner.fit(a_round(40), rng)
+    scaled = []
+    for labels in range(41, 56):
+        model = learner.fit(a_round(labels), rng, model)
+        scaled.append(model.facts()["scaled"])
+        if scaled[-1] == labels:
+            whole = make("ridge", {"penalty": 0.3}).fit(a_round(labels), rng)
+            assert model.facts()["scale"] == whole.facts()["scale"]
+            np.testing.assert_allclose(model.facts()["spread"], whole.facts()["spread"])
+    assert scaled == [40] * 3 + [44] * 5 + [49] * 5 + [54] * 2
+    x, y = blobs(200, d=8)
+    two = np.flatnonzero(y < 2)[:40]
+    model = learner.fit(Training(x, two, y[two], 3), rng)
+    more = np.append(two, np.flatnonzero(y == 2)[0])
+    assert learner.fit(Training(x, more, y[more], 3), rng, model).facts()["scaled"] == 41
 
 
 def test_the_order_of_the_labels_does_not_matter() -> None:

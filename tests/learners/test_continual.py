@@ -168,6 +168,47 @@ def test_a_stored_model_goes_on_to_the_same_result(name: str) -> None:
     assert found.facts() == whole[-1].facts()
 
 
+@pytest.mark.parametrize(
+    ("before", "now"), [("warm-start", "cal-der"), ("cal-er", "warm-start"), ("cal-sd", "retrain")]
+)
+def test_after_a_learner_that_keeps_other_things_it_begins_anew(before: str, now: str) -> None:
+    other = make(before, QUICK).fit(a_round(0), np.random.default_rng(0))
+    found = make(now, QUICK).fit(a_round(1), np.random.default_rng(1), other)
+    fresh = make(now, QUICK).fit(a_round(1), np.random.default_rng(1))
+    for key, value in fresh.arrays().items():
+        np.testing.assert_array_equal(value, found.arrays()[key])
+
+
+def test_after_another_variant_it_goes_on() -> None:
+    other = make("cal-er", QUICK).fit(a_round(0), np.random.default_rng(0))
+    found = make("cal-der", QUICK).fit(a_round(1), np.random.default_rng(1), other)
+    assert isinstance(found, ContinualModel)
+    assert found.memory.rounds.tolist() == [0] * 20 + [1] * 20
+    assert found.facts()["replayed"] > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "goes_on"), [({}, True), ({"width": 16}, False), ({"size": 24}, False)]
+)
+def test_a_network_of_another_size_begins_anew(options: dict[str, int], goes_on: bool) -> None:
+    items, labels = images()
+    own = {"network": "cnn", "first_epochs": 1, "epochs": 1}
+    common = {"width": 8, "size": 16, "batch": 16, "device": "cpu"}
+
+    def a_training(labelled: int) -> Training:
+        features = np.zeros((len(items), 1), dtype=np.float32)
+        rows = np.arange(labelled)
+        return Training(features, rows, labels[rows], 3, items=items)
+
+    before = make("cal-er", {**own, "network_options": common})
+    model = before.fit(a_training(30), np.random.default_rng(0))
+    learner = make("cal-er", {**own, "network_options": {**common, **options}})
+    found = learner.fit(a_training(40), np.random.default_rng(1), model)
+    assert isinstance(found, ContinualModel)
+    assert (found.facts()["replayed"] > 0) == goes_on
+    assert found.inner.facts()["backbone"]["width"] == options.get("width", 8)
+
+
 @pytest.mark.parametrize("adapt", ["full", "lora", "last"])
 def test_a_network_on_items_goes_on_to_the_same_result_from_a_stored_model(
     bert: str, adapt: str
@@ -305,7 +346,7 @@ def test_what_a_round_costs() -> None:
     assert soon.cost.examples == 20 + 2 * 8  # one pass is enough
     hard = after(make("cal-er", {**same, "enough": 1.0, "first_epochs": 1, "network_options": {
         "learning_rate": 1e-9, "batch": 16}}), 3)[-1]  # fmt: skip
-    assert hard.facts()["epochs"] == 5  # never
+    assert hard.facts()["steps"] == 100  # never: 50 passes
     warm = after(make("warm-start", {**QUICK, "enough": 0.0}), 4)[-1]
     assert warm.cost.examples == 80  # one pass over all
 
@@ -453,5 +494,24 @@ def test_few_labels_of_a_late_class_do_not_count_as_known(name: str, few: int) -
     learner = make(name)
     first = learner.fit(Training(features, np.arange(200), kinds[:200], 3), rng)
     model = learner.fit(Training(features, np.arange(len(kinds)), kinds, 3), rng, first)
-    right = (model.predict_proba(features[200:]).argmax(axis=1) == 2).all()
-    assert right or model.facts()["epochs"] == 20  # it is not over while they are wrong
+    assert (model.predict_proba(features[200:]).argmax(axis=1) == 2).all()
+    assert model.facts()["epochs"] <= 100
+
+
+@pytest.mark.parametrize(
+    ("more", "steps"),
+    [
+        ({"stop": "enough"}, 100),
+        ({"stop": "enough", "epochs": 120}, 120),
+        ({"stop": "epochs"}, 3),
+        ({"stop": "enough", "released": True}, 2),
+    ],
+)
+def test_a_round_of_few_labels_has_a_hundred_steps(more: dict[str, Any], steps: int) -> None:
+    x, y = blobs(200, d=8)
+    learner = make("cal-er", {**QUICK, "epochs": 3, "enough": 1.0, **more})
+    first = learner.fit(a_round(1), np.random.default_rng(0))
+    labels = np.append(y[:40], [0, 1, 2])  # one item thrice: they cannot all be known
+    thrice = Training(x[[*range(40), 0, 0, 0]], np.arange(43), labels, 3)
+    model = learner.fit(thrice, np.random.default_rng(1), first)
+    assert model.facts()["steps"] == steps

@@ -67,15 +67,20 @@ class Laplace(ClosedForm):
         wanted = (labels[:, None] == seen[None]).astype(np.float64)
         start = held["weights"][seen]
         weights, inverse = start.copy(), held["covariance"]
+        turned = rows @ inverse
+        gram = turned @ rows.T
         for _ in range(self.steps if len(rows) else 0):
             p = _softmax(rows @ weights.T)
             curved = np.maximum((p * (1.0 - p)).max(axis=1), 1e-6)
-            inverse = with_rows(held["covariance"], rows, curved)
             # The gradient at `weights`: of the new labels, and of the posterior before as prior.
             # P^-1 (weights - start) is known without P's inverse: P^-1 = P_0^-1 + sum w x x'.
             pull = weights - start
-            gradient = (wanted - p).T @ rows + (curved[:, None] * (rows @ pull.T)).T @ rows
-            weights = start + gradient @ inverse
+            gradient = wanted - p + curved[:, None] * (rows @ pull.T)  # of scores
+            # Rows times P, without P: the formula of `with_rows`.
+            near = turned - gram @ np.linalg.solve(gram + np.diag(1.0 / curved), turned)
+            weights = start + gradient.T @ near
+        if len(rows):
+            inverse = with_rows(inverse, rows, curved)
         whole = held["weights"].copy()
         whole[seen] = weights
         return {"weights": whole, "covariance": inverse}, {}

@@ -21,6 +21,7 @@ class ClosedForm(Learner):
 
     kinds: ClassVar[frozenset[str]] = frozenset({"multiclass"})
     continues: ClassVar[bool] = True
+    remembers: ClassVar[bool] = True
     gives: ClassVar[frozenset[Need]] = frozenset(
         {
             Need.PROBABILITIES, Need.PREDICT, Need.HIDDEN, Need.HEAD, Need.OUT_OF_FOLD,
@@ -67,11 +68,13 @@ class ClosedForm(Learner):
             and facts["learner"] == self.name
             and self._is_mine(facts)
         )
-        old = dict(zip(arrays["positions"].tolist(), arrays["labels"].tolist(), strict=True))
-        now = dict(zip(training.labelled.tolist(), training.labels.tolist(), strict=True))
-        stays = all(now.get(p) == label for p, label in old.items())  # none changed or withdrawn
-        few = len(now) < GROWN * facts["begun"]
-        return previous if same and stays and few else None
+        few = len(training.labelled) < GROWN * facts["begun"]
+        if not same or not few:
+            return None
+        labels = np.full(1 + max(training.labelled.max(), arrays["positions"].max()), -1)
+        labels[training.labelled] = training.labels
+        stays = np.array_equal(labels[arrays["positions"]], arrays["labels"])
+        return previous if stays else None  # none changed or withdrawn
 
     @abstractmethod
     def _is_mine(self, facts: dict[str, Any]) -> bool:

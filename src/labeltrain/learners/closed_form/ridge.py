@@ -14,6 +14,7 @@ from labeltrain.learners.closed_form.learner import ClosedForm, one_hot
 from labeltrain.learners.closed_form.model import PosteriorModel
 
 PENALTIES = 10.0 ** np.arange(-4.0, 3.5, 0.5)
+AGAIN = 1.1  # times as many labels, or a class more, and the scale is chosen again
 GAINED = 1e-12  # log-likelihood that a factor has to gain over the one before
 SCALES = 10.0 ** np.linspace(-1.0, 2.5, 71)
 
@@ -21,7 +22,7 @@ SCALES = 10.0 ** np.linspace(-1.0, 2.5, 71)
 class Ridge(ClosedForm):
     """Least squares onto the classes, with a penalty: exact, and a label is taken in at once.
 
-    ``P <- P - k x'P`` with ``k = P x / (1 + x'P x)``, and ``W = P X'Y``; the same as from scratch.
+    ``P <- P - k x'P`` with ``k = P x / (1 + x'P x)``, ``W <- W + k (y - x'W)``; as from scratch.
 
     Parameters
     ----------
@@ -32,8 +33,9 @@ class Ridge(ClosedForm):
     Notes
     -----
     Probabilities are the softmax of the scores times a factor under which left-out labels are the
-    most likely; errors of left-out labels need no further fit: ``(y - f) / (1 - x'P x)``. Scores
-    have the posterior variance ``s^2 x'P x``, with s the mean error of left-out labels.
+    most likely, chosen again once there is a tenth more of them or a class more; errors of left-out
+    labels need no further fit: ``(y - f) / (1 - x'P x)``. Scores have the posterior variance
+    ``s^2 x'P x``, with s the mean error of left-out labels.
 
     Examples
     --------
@@ -65,36 +67,34 @@ class Ridge(ClosedForm):
         else:
             penalty = float(self.penalty)
         inverse = inverse_of(rows, np.ones(len(rows)), penalty)
-        arrays = {"covariance": inverse, "products": rows.T @ targets}
+        arrays = {"covariance": inverse, "weights": (inverse @ (rows.T @ targets)).T}
         facts = {"learner": self.name, "asked": self.penalty, "penalty": penalty}
-        return self._solved(arrays, facts, rows, targets, training.labels)
+        return arrays, facts | calibration(rows, targets, arrays, training.labels)
 
     def _taken_in(
         self, before: PosteriorModel, rows: np.ndarray, labels: np.ndarray, training: Training
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         held = before.arrays()
-        arrays = {
-            "covariance": with_rows(held["covariance"], rows, np.ones(len(rows))),
-            "products": held["products"] + rows.T @ one_hot(labels, training.classes),
-        }
+        inverse = with_rows(held["covariance"], rows, np.ones(len(rows)))
+        apart = one_hot(labels, training.classes) - rows @ held["weights"].T
+        arrays = {"covariance": inverse, "weights": held["weights"] + apart.T @ (rows @ inverse)}
+        few = len(training.labels) < AGAIN * before.facts()["scaled"]
+        if few and held["seen"][labels].all():
+            return arrays, {}
         every = before.rows(training.features[training.labelled])
         targets = one_hot(training.labels, training.classes)
-        return self._solved(arrays, {}, every, targets, training.labels)
+        return arrays, calibration(every, targets, arrays, training.labels)
 
-    def _solved(
-        self,
-        arrays: dict[str, np.ndarray],
-        facts: dict[str, Any],
-        rows: np.ndarray,
-        targets: np.ndarray,
-        labels: np.ndarray,
-    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        weights = arrays["covariance"] @ arrays["products"]
-        left = left_out(rows, targets, arrays["covariance"], weights)
-        seen = np.unique(labels)
-        scale = best_scale(left[:, seen], np.searchsorted(seen, labels))
-        spread = float(np.sqrt(np.mean((targets - left)[:, seen] ** 2)))
-        return {**arrays, "weights": weights.T}, {**facts, "scale": scale, "spread": spread}
+
+def calibration(
+    rows: np.ndarray, targets: np.ndarray, arrays: dict[str, np.ndarray], labels: np.ndarray
+) -> dict[str, Any]:
+    """Return what errors of left-out labels say: the factor of scores, and their mean."""
+    left = left_out(rows, targets, arrays["covariance"], arrays["weights"].T)
+    seen = np.unique(labels)
+    scale = best_scale(left[:, seen], np.searchsorted(seen, labels))
+    spread = float(np.sqrt(np.mean((targets - left)[:, seen] ** 2)))
+    return {"scale": scale, "spread": spread, "scaled": len(labels)}
 
 
 def left_out(

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from labeltrain.learners.base import Training
-from labeltrain.learners.checks import check_share, check_whole
+from labeltrain.learners.checks import check_positive, check_share, check_whole
 from labeltrain.learners.continual.bodies import Body
 from labeltrain.learners.continual.learner import Continuing, on_device, replay_of
 from labeltrain.learners.continual.memory import Memory
@@ -184,7 +184,7 @@ class WarmStartMatched(WarmStart):
 
     Parameters
     ----------
-    epochs : int
+    epochs : float
         As of that learner, with ``stop="epochs"``; the passes that it took on average, otherwise.
     replay : int, optional
         As of that learner; four times the batch by default.
@@ -198,7 +198,7 @@ class WarmStartMatched(WarmStart):
     def __init__(
         self,
         *,
-        epochs: int = 20,
+        epochs: float = 20,
         replay: int | None = None,
         network: str = "mlp",
         network_options: Mapping[str, Any] | None = None,
@@ -207,7 +207,7 @@ class WarmStartMatched(WarmStart):
         optimizer: str = ADAMW,
     ) -> None:
         self._set(network, network_options, optimizer, first_epochs, enough)
-        check_whole(self.name, epochs=epochs)
+        check_positive(self.name, epochs=epochs)
         if replay is not None:
             check_whole(self.name, replay=replay)
         self.epochs = epochs
@@ -218,11 +218,11 @@ class WarmStartMatched(WarmStart):
             return super()._rows(new, old, before)
         rows = np.sort(np.concatenate([new, old]))
         examples = examples_of(len(new), len(old), self.epochs, self.base.batch, self.replay)
-        return self._plan(rows, self.epochs, examples=examples)
+        return self._plan(rows, math.ceil(self.epochs), examples=examples)
 
 
-def examples_of(new: int, old: int, epochs: int, batch: int, replay: int) -> int:
-    """Return the examples that a round of a continual learner processes.
+def examples_of(new: int, old: int, epochs: float, batch: int, replay: int) -> int:
+    """Return the examples that a round of a continual learner processes, rounded.
 
     Examples
     --------
@@ -230,7 +230,7 @@ def examples_of(new: int, old: int, epochs: int, batch: int, replay: int) -> int
     >>> first + rounds * examples_of(2500, 2500, 40, 20, 40)
     2950000
     """
-    return epochs * (new + math.ceil(new / batch) * min(replay, old))
+    return round(epochs * (new + math.ceil(new / batch) * min(replay, old)))
 
 
 def _without_targets(

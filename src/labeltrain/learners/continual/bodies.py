@@ -12,6 +12,7 @@ import numpy as np
 
 from labeltrain.encoders.base import choose_device
 from labeltrain.errors import refuse_unknown_parameters
+from labeltrain.kernels.threads import torch_threads
 from labeltrain.learners.base import Model, Training
 from labeltrain.learners.mlp import MLP, perceptron, perceptron_arrays, pool_moments
 from labeltrain.learners.networks.classifier import set_dropout, trained_arrays, trained_names
@@ -19,6 +20,7 @@ from labeltrain.learners.networks.finetune import FineTune
 from labeltrain.learners.networks.learner import NetworkLearner
 from labeltrain.learners.networks.model import PREFIX, Network, NetworkModel
 from labeltrain.learners.networks.scratch import SmallCNN, SmallTransformer
+from labeltrain.learners.networks.shelf import Shelf
 from labeltrain.learners.networks.source import ItemSource
 from labeltrain.learners.semi.learner import SemiModel
 from labeltrain.needs import Need
@@ -313,13 +315,19 @@ class ItemBase(Base):
             return False
         facts, options = model.facts(), self._of.options
         same = all(facts[key] == getattr(options, key) for key in ("adapt", "layers", "rank"))
-        return same and len(model.arrays()["seen"]) == training.classes
+        if not same or len(model.arrays()["seen"]) != training.classes:
+            return False
+        return bool(facts["backbone"] == self._shelf(training).backbone.facts())
 
     def _bare(self, training: Training, rng: np.random.Generator) -> ItemBody:
+        return ItemBody(self._of, training, rng, self._shelf(training))
+
+    def _shelf(self, training: Training) -> Shelf:
         import torch
 
-        device = choose_device(self._of.options.device, torch)
-        return ItemBody(self._of, training, rng, self._of.shelf_of(training, torch, device))
+        with torch_threads(torch):
+            device = choose_device(self._of.options.device, torch)
+            return self._of.shelf_of(training, torch, device)
 
 
 COMMON = ("batch", "learning_rate", "weight_decay", "device")

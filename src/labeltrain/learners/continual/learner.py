@@ -35,6 +35,7 @@ from labeltrain.needs import Need
 EPOCHS, ENOUGH, PLATEAU = "epochs", "enough", "plateau"
 PATIENCE = 2  # passes without progress
 REPLAY = 4  # times the batch; published: 1 to 2, without a stop once enough is known
+STEPS = 100  # of a round, at least, if it needs them: three new labels are one batch a pass
 
 
 class Continuing(Learner):
@@ -47,6 +48,7 @@ class Continuing(Learner):
     imports: ClassVar[tuple[str, ...]] = ("torch", "torch._dynamo")  # the latter by optimisers
     gives: frozenset[Need] = MLP.gives  # type: ignore[misc]  # then of the network
     model: ClassVar[type[Model]] = ContinualModel
+    teaches: ClassVar[bool] = False  # its models keep what they said of the items they learned
 
     def _set(
         self,
@@ -77,8 +79,9 @@ class Continuing(Learner):
     ) -> Model:
         """Return a model of the labels so far, from `previous` where that fits.
 
-        Where nothing was learned before, or with other classes or features, all labels are learned
-        as in a first round. Without new labels `previous` is returned as it is.
+        Where nothing was learned before, or with other classes, features or network, or by a
+        learner that keeps other things, all labels are learned as in a first round. Without new
+        labels `previous` is returned as it is.
 
         Raises
         ------
@@ -98,6 +101,8 @@ class Continuing(Learner):
         if before is not None and not self.base.fits(training, before.inner):
             before = None
         memory = Memory.empty(training.classes) if before is None else before.memory
+        if before is not None and self.teaches != (memory.targets.shape[1] > 0):
+            before, memory = None, Memory.empty(training.classes)
         new, old = memory.parted(training.labelled, training.labels)
         if before is not None and not len(new):
             same = ContinualModel(before.inner, before.memory, before.told)
@@ -169,7 +174,8 @@ class ContinualLearner(Continuing):
     network_options : dict
         Of the learner of that name: its architecture, `batch`, `learning_rate`, `weight_decay`.
     epochs : int
-        Passes over the new items in a round.
+        Passes over the new items in a round, at most. Where they are so few that this were fewer
+        than 100 steps, as many passes as those take; not with ``stop="epochs"``.
     first_epochs : int
         Passes over the first items, at most: it ends once a pass was predicted right but for
         ``1 - enough``.
@@ -178,7 +184,8 @@ class ContinualLearner(Continuing):
         Old items beside each batch of new ones; four times the batch by default.
     stop : {"enough", "epochs", "plateau"}
         When a round ends, after `epochs` at the latest. "enough": as the first one, by what is
-        predicted right of the new items and of those replayed beside them. "plateau": the loss on
+        predicted right of the new items and of those replayed beside them, once nine of ten of the
+        new ones are. "plateau": the loss on
         a tenth of the old items, which this round does not replay, tells when there is no progress
         any more; then the rate falls.
     keep : int, optional
@@ -199,6 +206,7 @@ class ContinualLearner(Continuing):
     variant: ClassVar[type[Variant]]
     continues: ClassVar[bool] = True
     remembers: ClassVar[bool] = True
+    teaches: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -222,6 +230,11 @@ class ContinualLearner(Continuing):
             if value is not None:
                 check_whole(self.name, **{option: value})
         check_flag(self.name, released=released)
+        if released and keep is not None:
+            raise BadInput(
+                f"{self.name}: released=True and keep={keep}: the published code keeps all items",
+                "give one of them",
+            )
         self.epochs, self.stop, self.keep, self.released = epochs, stop, keep, released
         self.replay = replay_of(self.base.batch) if replay is None else replay
         self.replays = self.variant(**own)
@@ -259,6 +272,7 @@ class ContinualLearner(Continuing):
                 epochs,
                 enough=self.enough if self.stop == ENOUGH else None,
                 patience=patience,
+                steps=0 if self.stop == EPOCHS or self.released else STEPS,
                 captures=self.released,
             )
             targets[old] = memory.targets_of(training.labelled[old])
@@ -267,10 +281,10 @@ class ContinualLearner(Continuing):
             len(training.labelled) - len(new), self.released,
         )  # fmt: skip
         report = train(body, on_device(training, body), plan, rng, replay)
-        if self.released:
-            taught = np.stack([report.outputs[row] for row in new.tolist()])
-        else:
-            taught = outputs_of(body, new)
+        taught = outputs_of(body, new)
+        if self.released:  # those of a training that diverged in its first pass were not captured
+            for i, row in enumerate(new.tolist()):
+                taught[i] = report.outputs.get(row, taught[i])
         held = memory.after(
             training.labelled, training.labels, old, new, taught, most=self.keep, rng=rng
         )
@@ -288,9 +302,9 @@ def _overwritten(name: str, memory: Memory) -> Memory:
     last = np.flatnonzero(memory.rounds == memory.rounds.max())
     if len(last) > first:
         raise BadInput(
-            f"{name}: released=True, and a round of {len(last)} labels after a first of {first}: "
-            "the published code keeps as many targets as the first round has labels",
-            "give a first round at least as large as the others",
+            f"{name}: released=True, and a round of {len(last)} labels after a first of {first} "
+            "whose labels still stand: the published code keeps as many targets",
+            "give a first round at least as large as the others, and withdraw and change nothing",
         )
     targets = memory.targets.copy()
     for number in np.unique(memory.rounds).tolist():

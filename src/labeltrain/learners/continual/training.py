@@ -17,6 +17,7 @@ ADAMW, SGD = "adamw", "sgd"
 MOMENTUM = 0.9  # of SGD
 CLIP = {ADAMW: 1.0, SGD: math.inf}  # largest norm of a gradient; published as it is
 CHANCES = 5  # times that a training begins again, at half the rate, before it stops
+KNOWN = 0.9  # of the new items, for a round to end: a few are nothing beside those replayed
 COOL = 0.25  # of the epochs so far, that a training goes on with a falling rate from a plateau
 PROGRESS = 0.01  # of the loss on held-out items, or a thousandth where it is near 0
 HELD, FEWEST, MOST = 0.1, 10, 256  # share of the old items that tell of a plateau; at least, most
@@ -39,11 +40,14 @@ class Plan:
         The rate falls along a cosine to 0 over all passes. That of SGD goes with the size of a
         step: it is ``learning_rate * (batch + replay) / batch``.
     enough : float, optional
-        Share of the new items of a pass, and of what is replayed in it, that is predicted right,
-        from which on there is no further one. Both have to: few new items beside many old ones
-        would else not count.
+        Share of a pass, new items and replayed ones, that is predicted right, from which on there
+        is no further one. Where something is replayed, nine of ten of the new ones have to be, in
+        the pass and once more after it: the last step, and units that drop out, change what a few
+        items are taken for.
     examples : int, optional
         End after so many, instead of after `epochs`.
+    steps : int
+        At least so many, with more than `epochs` passes where there are few rows.
     patience : int, optional
         Passes without progress on held-out old items after which the rate falls and the training
         ends; None: all passes. Fewer than ten old items: all passes.
@@ -59,6 +63,7 @@ class Plan:
     optimizer: str = ADAMW
     enough: float | None = None
     examples: int | None = None
+    steps: int = 0
     patience: int | None = None
     captures: bool = False
 
@@ -182,7 +187,7 @@ def _pass_over(
     rate = scaled_rate(plan, count)
     optimiser = optimiser_of(body, plan, rate)
     each = math.ceil(len(plan.rows) / plan.batch)
-    total = plan.epochs * each
+    total = max(plan.epochs, math.ceil(plan.steps / each)) * each
     if plan.examples is not None:
         total = max(1, math.ceil(plan.examples / min(plan.batch, len(plan.rows))))
     step = epoch = 0
@@ -202,8 +207,12 @@ def _pass_over(
             right, seen, step = right + good, seen + many, step + 1
         epoch += 1
         report.epochs = epoch
-        if plan.enough is not None and (right >= plan.enough * seen).all():
-            break
+        if plan.enough is not None and right.sum() >= plan.enough * seen.sum():
+            most = min(plan.enough, KNOWN)
+            if replay is None or (
+                right[0] >= most * seen[0] and _known(body, labels, plan.rows, report) >= most
+            ):
+                break
         if watch.ends(body, labels, epoch, each, report):
             break
 
@@ -300,6 +309,15 @@ def _step(
 
 def _right(logits: Any, labels: Any) -> int:
     return int((logits.detach().argmax(dim=1) == labels).sum())
+
+
+def _known(body: Body, labels: Any, rows: np.ndarray, report: Report) -> float:
+    """Return the share of some items that are predicted right in evaluation mode."""
+    import torch
+
+    logits = torch.from_numpy(outputs_of(body, rows))
+    report.looked_at += len(rows)
+    return _right(logits, labels[torch.from_numpy(rows).to(labels.device)].cpu()) / len(rows)
 
 
 class _Watch:
