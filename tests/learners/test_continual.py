@@ -133,6 +133,30 @@ def test_a_network_from_scratch_goes_on(name: str) -> None:
     assert (model.predict_proba(items).argmax(axis=1) == y)[60:].mean() > 0.8
 
 
+def test_efficientnet_goes_on() -> None:
+    items, y = images(60)
+    own = {"batch": 16, "size": 32, "adapt": "last", "layers": 1, "learning_rate": 1e-3,
+           "dtype": "float32", "device": "cpu"}  # fmt: skip
+    options = {"network": "finetune", "network_options": own, "first_epochs": 10, "epochs": 5}
+    learner = make("cal-sd", options)
+    model: Model | None = None
+    for number in range(2):
+        rows = np.arange(20 * (number + 1))
+        training = Training(
+            np.zeros((60, 1), np.float32), rows, y[rows], 3, items=items, modality="image"
+        )
+        model = learner.fit(training, np.random.default_rng(number), model)
+    assert isinstance(model, ContinualModel)
+    assert "efficientnet" in str(model.inner.facts()["backbone"])
+    assert model.facts()["replayed"] > 0
+    assert (model.predict_proba(items).argmax(axis=1) == y)[40:].mean() > 0.8
+    memory = model.memory
+    weights, bias = model.head
+    logits = model.hidden([items[p] for p in memory.positions[20:]]) @ weights.T + bias
+    # In evaluation mode: batch normalisation, and units that drop out, say other things in training.
+    np.testing.assert_allclose(memory.targets[20:], logits, atol=5e-3, rtol=2e-3)
+
+
 # -- rounds ----------------------------------------------------------------------------------------
 
 

@@ -286,11 +286,13 @@ def test_examples_of_the_published_settings() -> None:  # D17
         return scratch, continual
 
     assert ratio(2500, 10, 20, 40, 40) == (13_750_000, 2_950_000)
+    # The card counts parts of batches; here a round's last batch has its whole replay.
     fashion = ratio(3500, 6, 64, 128, 40)
-    assert fashion[0] == 7_350_000
-    assert fashion[1] == pytest.approx(2_450_000, rel=0.01)  # batches are whole here
+    assert fashion == (7_350_000, 350_000 + 5 * 40 * (3500 + 55 * 128))
+    assert 350_000 + 5 * 40 * (3500 + 3500 / 64 * 128) == 2_450_000
     skin = ratio(350, 10, 128, 128, 20)
-    assert skin[0] / skin[1] == pytest.approx(11.957, rel=0.04)
+    assert skin == (1_925_000, 35_000 + 9 * 20 * (350 + 3 * 128))
+    assert pytest.approx(11.957, abs=1e-3) == 1_925_000 / (35_000 + 9 * 20 * (350 + 350))
 
 
 def test_the_rate_of_sgd_goes_with_the_step() -> None:  # D18
@@ -299,6 +301,29 @@ def test_the_rate_of_sgd_goes_with_the_step() -> None:  # D18
     assert scaled_rate(Plan(np.arange(40), 1, 20, 0.02, 0.0), 40) == 0.02
     body, _ = a_body(np.zeros((4, 2)), np.array([0, 1, 0, 1]))
     assert optimiser_of(body, plan, 0.06).param_groups[0]["momentum"] == 0.9
+
+
+@pytest.mark.parametrize(("kind", "first"), [("sgd", 0.06), ("adamw", 0.02)])
+def test_training_steps_at_the_scaled_rate(
+    monkeypatch: pytest.MonkeyPatch, kind: str, first: float
+) -> None:  # D18
+    rates: list[float] = []
+    cls = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}[kind]
+    step = cls.step
+
+    def watched(self: Any, *given: Any) -> Any:
+        rates.append(self.param_groups[0]["lr"])
+        return step(self, *given)
+
+    monkeypatch.setattr(cls, "step", watched)
+    rng = np.random.default_rng(0)
+    y = np.arange(80) % 2
+    body, labels = a_body(rng.normal(size=(80, 2)), y)
+    targets = torch.full((80, 2), torch.nan)
+    replay = Replay(ER(), np.arange(40), 40, targets, 40, 40)
+    train(body, labels, Plan(np.arange(40, 80), 2, 20, 0.02, 0.0, kind), rng, replay)
+    expected = [first * 0.5 * (1 + math.cos(math.pi * k / 4)) for k in range(4)]
+    assert rates == pytest.approx(expected)
 
 
 def test_without_replay_it_forgets() -> None:  # D19

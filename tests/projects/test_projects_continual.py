@@ -54,6 +54,25 @@ def test_a_project_goes_on_from_round_to_round(tmp_path: Path) -> None:
     assert len({name for some in rounds for name in some}) == 80
 
 
+def test_the_status_tells_of_the_memory(tmp_path: Path) -> None:
+    with begun(tmp_path / "p") as project:
+        a_round(project)
+        assert project.status()["model"] is None  # the first questions are centres of clusters
+        learned = len(project.state.training()[0])  # when the second round was opened
+        a_round(project)
+        assert project.status()["model"] == {
+            "round": 2, "memory_items": learned, "memory_bytes": learned * (3 * 8 + 3 * 2),
+        }  # fmt: skip
+    with Project.new(
+        tmp_path / "ridge", items()[0], classes=["c0", "c1", "c2"], learner="ridge",
+        strategy="margin",
+    ) as project:  # fmt: skip
+        a_round(project)
+        a_round(project)
+        kept = project.status()["model"]
+        assert kept == {"round": 2, "memory_items": None, "memory_bytes": None}
+
+
 def test_closed_and_opened_it_asks_the_same(tmp_path: Path) -> None:
     with begun(tmp_path / "one") as project:
         whole = [a_round(project) for _ in range(4)]

@@ -24,18 +24,35 @@ class Dies(BaseException):
 
 
 def a_study(folder: Path, learner: str = "cal-der", **more: Any) -> Any:
-    given = {"strategies": ["margin", "badge"], "batch": 20, "rounds": 4, "seeds": 1, **more}
-    return labeltrain.run(
-        dataset="digits", learner=learner, learner_options=QUICK, workspace=folder, workers=1,
-        **given,
-    )  # fmt: skip
+    given = {
+        "dataset": "digits", "learner_options": QUICK, "strategies": ["margin", "badge"],
+        "batch": 20, "rounds": 4, "seeds": 1, **more,
+    }  # fmt: skip
+    return labeltrain.run(learner=learner, workspace=folder, workers=1, **given)
 
 
-@pytest.mark.parametrize(("learner", "calls"), [("cal-der", 4), ("cal-mir", 8), ("cal-sds2", 3)])
+IMAGES: dict[str, Any] = {
+    "dataset": "mnist-5k", "encoder": "raw", "encoder_options": {"size": 16}, "rounds": 3,
+    "strategies": ["margin"],
+    "learner_options": {
+        "network": "cnn", "first_epochs": 3, "epochs": 2,
+        "network_options": {"width": 8, "size": 16, "batch": 16, "dtype": "float32"},
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("learner", "calls", "more"),
+    [("cal-der", 4, {}), ("cal-mir", 8, {}), ("cal-sds2", 3, {}), ("cal-sd", 3, IMAGES)],
+)
 def test_a_killed_study_goes_on_to_the_same_bits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, learner: str, calls: int
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    learner: str,
+    calls: int,
+    more: dict[str, Any],
 ) -> None:
-    whole = a_study(tmp_path / "whole", learner)
+    whole = a_study(tmp_path / "whole", learner, **more)
     fit = ContinualLearner.fit
     left = {"calls": calls}
 
@@ -48,8 +65,8 @@ def test_a_killed_study_goes_on_to_the_same_bits(
     with monkeypatch.context() as patch:
         patch.setattr(ContinualLearner, "fit", deadly)
         with pytest.raises(Dies):
-            a_study(tmp_path / "killed", learner)
-    again = a_study(tmp_path / "killed", learner)
+            a_study(tmp_path / "killed", learner, **more)
+    again = a_study(tmp_path / "killed", learner, **more)
     for one, other in zip(whole.curves, again.curves, strict=True):
         assert (one.strategy, one.seed) == (other.strategy, other.seed)
         assert one.labels.tolist() == other.labels.tolist()

@@ -380,6 +380,15 @@ def _print_status(found: dict[str, Any]) -> None:
             + ("" if alpha is None else f", Krippendorff's alpha {alpha:.3f}")
             + f"; {agreement['disputed']} with different labels"
         )
+    kept = found["model"]
+    if kept is not None:
+        holds = (
+            ""
+            if kept["memory_items"] is None
+            else f", with a memory of {many(kept['memory_items'], 'item')} "
+            f"({kept['memory_bytes'] / 1000:.1f} kB)"
+        )
+        typer.echo(f"{found['learner']} goes on from the model of round {kept['round']}{holds}")
     typer.echo("")
     as_table([{"class": c, "labels": n} for c, n in found["classes"].items()])
 

@@ -22,6 +22,7 @@ from labeltrain.projects.model import SavedModel
 from labeltrain.projects.results import answers_in_force, predictions
 from labeltrain.projects.saving import final_model, own_model
 from labeltrain.projects.shared import OpenProject
+from labeltrain.projects.state import MEMORY
 from labeltrain.store import Event, Workspace
 
 if TYPE_CHECKING:
@@ -193,7 +194,9 @@ class Project(OpenProject):
         before = self.state.model
         if model is not None:
             name = self._workspace.save_arrays(model.arrays(), model.facts())
-            kept = {"kind": model.name, "arrays": name}
+            facts = model.facts()
+            told = {key: facts[key] for key in MEMORY if key in facts}
+            kept = {"kind": model.name, "arrays": name, "told": told}
             event = replace(event, body={**event.body, "model": kept})
         self._append(event)
         if model is not None and before is not None and before["arrays"] != name:

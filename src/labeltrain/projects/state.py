@@ -14,6 +14,7 @@ from labeltrain.strategies.base import Past
 
 LABELLED, SKIPPED, WITHDRAWN = "labelled", "skipped", "withdrawn"
 AUDIT = "audit"  # who picks what measures
+MEMORY = ("memory_items", "memory_bytes")  # of a model's facts: what it keeps to replay
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from labeltrain.loop import audit
 from labeltrain.metrics import krippendorff_alpha, pairwise_agreement
 from labeltrain.projects import measuring
 from labeltrain.projects.founding import IMPORTED
+from labeltrain.projects.state import MEMORY
 from labeltrain.projects.words import many
 from labeltrain.store import Event
 
@@ -50,7 +51,17 @@ def status(project: Project) -> dict[str, Any]:
         "encoder": project.spec["encoder"],
         "learner": project.spec["learner"],
         "strategy": project.spec["strategy"],
+        "model": _model(project),
     }
+
+
+def _model(project: Project) -> dict[str, int | None] | None:
+    """Return what is kept of the model that a learner goes on from."""
+    kept = project.state.model
+    if kept is None:
+        return None
+    told = kept.get("told", {})  # not in projects of earlier versions
+    return {"round": kept["round"] + 1, **{key: told.get(key) for key in MEMORY}}
 
 
 def _audit(project: Project) -> dict[str, Any]:
