@@ -153,7 +153,7 @@ def test_efficientnet_goes_on() -> None:
     memory = model.memory
     weights, bias = model.head
     logits = model.hidden([items[p] for p in memory.positions[20:]]) @ weights.T + bias
-    # In evaluation mode: batch normalisation, and units that drop out, say other things in training.
+    # In evaluation mode: batch statistics, and units that drop out, say other things in training.
     np.testing.assert_allclose(memory.targets[20:], logits, atol=5e-3, rtol=2e-3)
 
 
