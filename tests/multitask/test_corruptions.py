@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 
 from labeltrain.data import Dataset
 from labeltrain.errors import BadInput, MissingExtra
+from labeltrain.multitask import corruptions
 from labeltrain.multitask.corruptions import CONDITIONS, IDENTITY, conditions, corrupted
 from labeltrain.multitask.dealing import conditions_as_sources, dealt, held_out_images
 from labeltrain.multitask.question_tasks import question_tasks
@@ -132,6 +135,36 @@ def test_other_items_are_refused() -> None:
         corrupted(np.zeros((2, 8, 8)), "invert")
     with pytest.raises(BadInput, match="unknown condition"):
         corrupted(pictures(1), "fog")
+
+
+def test_images_under_conditions_are_made_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABELTRAIN_CACHE", str(tmp_path))
+    made: list[str] = []
+    real = corruptions.corrupted
+
+    def counted(images: np.ndarray, name: str, **more: Any) -> np.ndarray:
+        made.append(name)
+        return real(images, name, **more)
+
+    monkeypatch.setattr(corruptions, "corrupted", counted)
+    one = labelled(6)
+    first = conditions(one, ["noise", "blur"], seed=3)
+    assert made == ["noise", "blur"]
+    again = conditions(one, ["blur", "noise"], seed=3)
+    assert len(made) == 2
+    np.testing.assert_array_equal(first[0].items, again[1].items)
+    np.testing.assert_array_equal(first[1].items, again[0].items)
+    conditions(one, ["noise"], seed=4)
+    conditions(replace(one, ids=tuple(f"x{i}" for i in one.ids)), ["noise"], seed=3)
+    conditions(replace(one, items=255 - one.items), ["noise"], seed=3)  # type: ignore[operator]
+    assert len(made) == 5
+    for path in (tmp_path / "conditions").glob("*.npy"):
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
+    with pytest.warns(UserWarning, match="is made again: it does not match its checksum"):
+        (mended,) = conditions(one, ["blur"], seed=3)
+    np.testing.assert_array_equal(mended.items, first[1].items)
 
 
 def test_without_kornia(monkeypatch: pytest.MonkeyPatch) -> None:

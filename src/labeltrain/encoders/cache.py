@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -14,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from labeltrain.assets import cache_dir, write_atomically
+from labeltrain.assets import cache_dir, read_array, warn_of, write_array
 from labeltrain.data import Dataset, take
 from labeltrain.data.checks import some
 from labeltrain.encoders.base import Encoder, check_modality
@@ -23,6 +21,7 @@ from labeltrain.encoders.registry import fitting
 from labeltrain.errors import BadInput, BrokenContract
 
 CHUNK = 512
+AGAIN = "encoded again"
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ def features(
         if part is None:
             part = _checked(encoder, items, ids[start : start + CHUNK])
             if encoder.cached:
-                _write(path, part)
+                write_array(path, part)
             encoded += len(items)
         parts.append(part)
         keys.append(key)
@@ -212,36 +211,8 @@ def _checked(encoder: Encoder, items: Sequence[Any], ids: list[str]) -> np.ndarr
 
 def _read(path: Path, n: int) -> np.ndarray | None:
     """Return a cached chunk, None if there is none; a damaged one is named in a warning."""
-    try:
-        content = path.read_bytes()
-        expected = path.with_suffix(".sha256").read_bytes()
-    except FileNotFoundError as error:
-        if Path(str(error.filename)) != path:
-            _warn(path, "its checksum is missing")
-        return None
-    except NotADirectoryError:  # writing will say so
-        return None
-    except OSError as error:
-        _warn(path, str(error))
-        return None
-    if sha256(content).hexdigest().encode() != expected:
-        _warn(path, "it does not match its checksum")
-        return None
-    array = np.asarray(np.load(io.BytesIO(content), allow_pickle=False))
-    if array.dtype != np.float32 or array.ndim != 2 or len(array) != n:
-        _warn(path, f"it holds {array.dtype} {array.shape}")
+    array = read_array(path, AGAIN)
+    if array is not None and (array.dtype != np.float32 or array.ndim != 2 or len(array) != n):
+        warn_of(path, f"it holds {array.dtype} {array.shape}", AGAIN)
         return None
     return array
-
-
-def _warn(path: Path, problem: str) -> None:
-    warnings.warn(f"{path} is encoded again: {problem}", stacklevel=4)
-
-
-def _write(path: Path, array: np.ndarray) -> None:
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    content = buffer.getvalue()
-    write_atomically(path, content)
-    # The checksum comes last: a chunk without one was interrupted, and is encoded again.
-    write_atomically(path.with_suffix(".sha256"), sha256(content).hexdigest().encode())
