@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -84,9 +85,11 @@ def test_a_project_from_beginning_to_end(
     assert todo.read_text().splitlines()[0] == "id,size,colour,label"
     assert "is there already" in say("next", p, "--out", todo, fails=True)
     fill(todo, done, truth, upto=15)
+    assert "not all that is in it was told" in say("next", p, "--out", done, fails=True)
     assert say("tell", p, done) == "15 new; 15 labels in all\n"
     assert say("tell", p, done) == "15 repeated; 15 labels in all\n"
-    said = say("next", p, "--count", "60", "--out", todo, "--force")
+    said = say("next", p, "--count", "60", "--out", done)  # all in it was told
+    shutil.move(done, todo)
     assert "5 items asked earlier have no answer yet; --reissue" in said
     fill(todo, done, truth)
     assert json.loads(say("tell", p, done, "--json"))["new"] == 60

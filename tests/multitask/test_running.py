@@ -312,6 +312,7 @@ def test_a_run_with_a_network_that_was_stopped_ends_alike(
     assert essence(parts) == essence(whole)
     assert [run.dimension for run in parts.runs] == [4, 4]
     page = write_page(parts, tmp_path / "out").html.read_text(encoding="utf-8")
+    assert f"<dt>numpy</dt><dd>{np.__version__}</dd>" in page
     assert "mlp" in page
 
 

@@ -106,6 +106,8 @@ def test_a_study_that_was_stopped_ends_alike(
             partial = read_study(tmp_path / "parts")
             assert not partial.complete
             page = write_study_page(partial, tmp_path / "parts").html.read_text()
+            assert partial.versions["numpy"] == np.__version__
+            assert f"<dt>numpy</dt><dd>{np.__version__}</dd>" in page
             assert "Partial result" in page
     assert stops == 3
     assert essence(read_study(tmp_path / "parts")) == essence(whole)

@@ -161,7 +161,7 @@ def next_(
     reissue: Annotated[
         bool, typer.Option(help="Write out again what was asked and not answered yet.")
     ] = False,
-    force: Annotated[bool, typer.Option(help="Replace the file if it is there.")] = False,
+    force: Annotated[bool, typer.Option(help="Replace the file, whatever it holds.")] = False,
 ) -> None:
     """Choose what to label next and write it to a file with an empty label column."""
     from labeltrain.errors import BadInput, StoreUnwritable
@@ -172,9 +172,12 @@ def next_(
     from labeltrain.projects.words import many
 
     check_writable(out)
-    if out.exists() and not force:
-        raise BadInput(f"{out} is there already", "it may hold answers; choose another, or --force")
     with Project.open(folder) as project:
+        if out.exists() and not force and not project.knows(out):
+            raise BadInput(
+                f"{out} is there already, and not all that is in it was told",
+                "tell it first, choose another file, or --force",
+            )
         waiting = len(project.state.pending)
         rows = (
             project.reissue()

@@ -174,6 +174,7 @@ def _page(summary: RunSummary, pictures: dict[str, str]) -> str:
         definitions(DEFINITIONS),
         "<h2>Exactly what was run</h2>",
         f"<pre>{text(json.dumps(spec, indent=1, ensure_ascii=False))}</pre>",
+        definitions(sorted(summary.results.versions.items())),
     ]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'

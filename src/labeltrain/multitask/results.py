@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +73,15 @@ class RunResults:
         ``data_sets``, ``shared``, ``left_out``, ``encoder``, ``features``.
     runs : tuple of MethodRun
     complete : bool
+    versions : dict of str to str
+        Of packages, and the machine, when it was begun; empty where they were not kept.
     """
 
     spec: dict[str, Any]
     data: dict[str, Any]
     runs: tuple[MethodRun, ...]
     complete: bool
+    versions: dict[str, str] = field(default_factory=dict)
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -113,7 +116,8 @@ def read_results(folder: str | Path) -> RunResults:
         runs = tuple(_run(store, event.body) for event in store.events(kind="outcome"))
     spec = body["spec"]
     wanted = {(seed, m) for seed in spec["seeds"] for m in (spec["method"], *spec["beside"])}
-    return RunResults(spec, body["data"], runs, wanted <= {(r.seed, r.method) for r in runs})
+    complete = wanted <= {(r.seed, r.method) for r in runs}
+    return RunResults(spec, body["data"], runs, complete, body.get("versions", {}))
 
 
 def _run(store: Workspace, body: dict[str, Any]) -> MethodRun:

@@ -19,6 +19,7 @@ from labeltrain.multitask.simulation import Simulation, never, simulate
 from labeltrain.multitask.spec import RunSpec
 from labeltrain.multitask.tasks import TaskSet
 from labeltrain.store import Event, Workspace
+from labeltrain.store.versions import versions
 
 KIND = "multitask"
 FORMAT = 2
@@ -73,7 +74,13 @@ def run_in(spec: RunSpec, folder: str | Path, progress: Progress | None = None) 
     with limited_threads(1):
         if held is None:
             _refuse_impossible(spec, tasks, encoded)
-            body = {"format": FORMAT, "spec": spec.as_json(), "key": spec.key, "data": facts}
+            body = {
+                "format": FORMAT,
+                "spec": spec.as_json(),
+                "key": spec.key,
+                "data": facts,
+                "versions": versions(),
+            }
             store = Workspace.create(folder, KIND, body)
         else:
             store = Workspace.open(folder, KIND)

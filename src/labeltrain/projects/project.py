@@ -271,6 +271,28 @@ class Project(OpenProject):
             warnings.warn(f"the answers are kept, but not measured: {error}", stacklevel=2)
         return counts
 
+    def knows(self, path: str | Path) -> bool:
+        """Tell whether a file holds answers, and nothing that :meth:`tell` would take in.
+
+        Such a file may be replaced: no answer is lost with it. A row without an answer is none.
+
+        Parameters
+        ----------
+        path : path
+
+        Returns
+        -------
+        bool
+            False for what is no file of answers to this project.
+        """
+        try:
+            rows = read_rows(Path(path))
+            given, _ = interpret(rows, self.state.classes, self._position, str(path))
+        except LabelTrainError:
+            return False
+        stored, counts = to_store(given, self.state, self._position)
+        return not stored and counts["repeated"] > 0
+
     def drop_class(self, name: str) -> None:
         """Take back a class that was added by mistake.
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
 from labeltrain.errors import BadInput
 from labeltrain.store import Event, Workspace
 from labeltrain.store import arrays as array_files
+from labeltrain.store.versions import versions
 from labeltrain.studies.executors import Conditions, Task, run_inline, run_processes
 from labeltrain.studies.prepare import (
     Material,
@@ -28,10 +26,6 @@ from labeltrain.studies.prepare import (
 )
 from labeltrain.studies.spec import StudySpec
 from labeltrain.studies.work import Work
-
-PACKAGES = (
-    "labeltrain", "numpy", "scipy", "scikit-learn", "torch", "transformers", "tokenizers",
-)  # fmt: skip
 
 
 class Progress(Protocol):
@@ -52,29 +46,6 @@ class Silent:
 
     def advance_to(self, done: float, total: float | None = None) -> None:
         """Do nothing."""
-
-
-def versions() -> dict[str, str]:
-    """Return the versions and the machine that a result depends on."""
-    found = {"python": platform.python_version(), "machine": platform.machine()}
-    found["system"] = platform.system()
-    found["processors"] = str(os.cpu_count())
-    found["processor"] = _processor()
-    for package in PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 def run_study(

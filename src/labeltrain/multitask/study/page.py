@@ -159,6 +159,7 @@ def _page(summary: StudySummary, pictures: list[str]) -> str:
         definitions(DEFINITIONS),
         "<h2>Exactly what was run</h2>",
         f"<pre>{text(json.dumps(spec.as_json(), indent=1, ensure_ascii=False))}</pre>",
+        definitions(sorted(results.versions.items())),
     ]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'

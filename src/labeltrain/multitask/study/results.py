@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -91,12 +91,15 @@ class StudyResults:
         ``encoder``, ``features``.
     cells : tuple of TargetResults
     complete : bool
+    versions : dict of str to str
+        Of packages, and the machine, when it was begun; empty where they were not kept.
     """
 
     spec: MultitaskStudySpec
     data: dict[str, Any]
     cells: tuple[TargetResults, ...]
     complete: bool
+    versions: dict[str, str] = field(default_factory=dict)
 
     @property
     def factors(self) -> dict[str, tuple[str, str]]:
@@ -130,7 +133,7 @@ def read_study(folder: str | Path) -> StudyResults:
     # Worker processes finish in any order.
     cells.sort(key=lambda c: (c.seed, c.target))
     complete = wanted <= {(c.target, c.seed) for c in cells}
-    return StudyResults(spec, body["data"], tuple(cells), complete)
+    return StudyResults(spec, body["data"], tuple(cells), complete, body.get("versions", {}))
 
 
 def _cell(store: Workspace, body: dict[str, Any]) -> TargetResults:

@@ -13,6 +13,7 @@ from labeltrain.multitask.study.material import Material, of_seed, prepared, sim
 from labeltrain.multitask.study.spec import MultitaskStudySpec
 from labeltrain.multitask.study.workers import Worker, run_side_by_side
 from labeltrain.store import Event, Workspace
+from labeltrain.store.versions import versions
 
 STUDY_KIND = "multitask-study"
 FORMAT = 1
@@ -59,7 +60,13 @@ def run_study(
     facts = material.facts()
     if held is None:
         _refuse_impossible(spec, material)
-        body = {"format": FORMAT, "spec": spec.as_json(), "key": spec.key, "data": facts}
+        body = {
+            "format": FORMAT,
+            "spec": spec.as_json(),
+            "key": spec.key,
+            "data": facts,
+            "versions": versions(),
+        }
         store = Workspace.create(folder, STUDY_KIND, body)
     elif held["key"] != facts["key"]:
         raise BadInput(
