@@ -98,9 +98,13 @@ def test_the_docs_have_the_tables_of_the_curves_that_are_kept(kept: Path) -> Non
 
 def test_on_a_study(tmp_path: Path) -> None:
     options = {"first_epochs": 10, "network_options": {"width": 16, "learning_rate": 1e-2}}
+    own: dict[str, dict[str, Any]] = {
+        "retrain": {}, "warm-start-matched": {"replay": 8},
+        "cal-sds2": {"replay": 8, "stop": "epochs"},
+    }  # fmt: skip
     experiments = [
         {"name": f"Digits, {learner}", "learner": learner,
-         "learner_options": {**options, **({} if learner == "retrain" else {"replay": 8})},
+         "learner_options": {**options, **own[learner]},
          "strategies": ["margin"], "batch": 20, "rounds": 2, "dataset": "digits"}
         for learner in ("retrain", "cal-sds2", "warm-start-matched")
     ]  # fmt: skip

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labeltrain.studies.executors import Task, next_task
+from labeltrain.strategies import registry
+from labeltrain.studies.executors import Task, next_task, warm_up
 from labeltrain.studies.runner import tasks_of
 from labeltrain.studies.spec import StudySpec, parse_spec
 
@@ -114,3 +115,41 @@ for name in ("linear", "mlp"):
 assert len(set(sys.modules) - before) < 40, set(sys.modules) - before
 """
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@pytest.mark.parametrize(
+    "name", ["badge", "margin", "k-center", "typiclust", "galaxy", "facility-location"]
+)
+def test_strategies_load_their_code_before_the_clock_runs(name: str) -> None:
+    """In a new process: the first choice imports nothing that takes long any more."""
+    script = f"""
+import sys
+from labeltrain.studies.executors import warm_up
+
+warm_up({name!r})
+before = set(sys.modules)
+import numpy as np
+import labeltrain
+
+rng = np.random.default_rng(1)
+options = dict(ask=lambda some: some % 3) if {name!r} == "galaxy" else {{}}
+labeltrain.select(
+    {name!r}, budget=10, embeddings=rng.normal(size=(300, 16)).astype(np.float32),
+    probabilities=rng.dirichlet(np.ones(3), size=300), labelled=np.arange(20),
+    labels=np.arange(20) % 3, **options,
+)
+late = {{module.split(".")[0] for module in set(sys.modules) - before}}
+assert not late & {{"numba", "sklearn", "scipy", "torch"}}, late
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_a_strategy_of_the_users_own_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Mine(registry.get("margin")):  # type: ignore[misc]
+        name = "only-mine"
+
+        def select(self, *given: object, **more: object) -> object:
+            raise AssertionError("called")
+
+    monkeypatch.setitem(registry._registered, "only-mine", Mine)
+    warm_up("only-mine")

@@ -8,9 +8,11 @@ an executor needs only `work(task)`.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import os
 import signal
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +26,9 @@ from labeltrain.kernels.processes import die_with, environment
 from labeltrain.kernels.threads import limited_threads
 from labeltrain.learners import registry as learners
 from labeltrain.loop.journal import StoreJournal
+from labeltrain.loop.select import select
 from labeltrain.store import Workspace
+from labeltrain.strategies import registry as strategies
 from labeltrain.studies.prepare import Material, run_name
 from labeltrain.studies.spec import ExperimentSpec, StrategySpec
 
@@ -63,6 +67,7 @@ def work(
     material = materials[task.experiment]
     name = run_name(material.spec, task.strategy, task.seed)
     import_modules(material.spec)
+    warm_up(task.strategy.name)
     with limited_threads(conditions.threads), counted_by(conditions.clock):
         journal = StoreJournal(workspace, name)
         trajectory = material.trajectory(task.strategy, task.seed, journal)
@@ -75,6 +80,31 @@ def import_modules(spec: ExperimentSpec) -> None:
         for module in learners.get(name).imports:
             with contextlib.suppress(ImportError):  # the fit says which extra is missing
                 importlib.import_module(module)
+
+
+@functools.cache
+def warm_up(strategy: str) -> None:
+    """Choose once from a small made-up pool, so that no round is booked with loading compiled code.
+
+    Only strategies of this library; once in a process. Those that need more than arrays load theirs
+    in their first round.
+    """
+    if not strategies.get(strategy).__module__.startswith("labeltrain."):
+        return
+    rng = np.random.default_rng(0)
+    n, classes = 64, 4
+    labelled = np.arange(8)
+    with contextlib.suppress(LabelTrainError), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        select(
+            strategy,
+            budget=4,
+            embeddings=rng.normal(size=(n, 8)).astype(np.float32),
+            probabilities=rng.dirichlet(np.ones(classes), size=n),
+            labelled=labelled,
+            labels=labelled % classes,
+            classes=classes,
+        )
 
 
 def run_inline(
