@@ -57,7 +57,7 @@ def numbers(results: Results) -> dict[str, Any]:
     """Return every number of the report, for programs; docs/studies.md says what they are."""
     from dataclasses import asdict
 
-    from labeltrain.report import summarise
+    from labeltrain.report import compare_learners, summarise
 
     experiments = []
     summaries = summarise(results)
@@ -81,6 +81,7 @@ def numbers(results: Results) -> dict[str, Any]:
     return {
         "complete": results.complete,
         "experiments": experiments,
+        "learners": [asdict(x) for x in compare_learners(results, summaries)],
         "costs": costs,
     }
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from labeltrain.metrics.curves import Results
 from labeltrain.report import tables
 from labeltrain.report.experiment import costs_part, experiment_part
+from labeltrain.report.learner_section import learner_section
+from labeltrain.report.learners import LearnerComparison
 from labeltrain.report.look import Look
 from labeltrain.report.markup import bullets, definitions, paragraph, text
 from labeltrain.report.style import STYLE
@@ -70,6 +72,7 @@ def page(
     summaries: Sequence[ExperimentSummary],
     look: Look,
     pictures: Mapping[str, Sequence[str]],
+    learners: Sequence[tuple[LearnerComparison, str]] = (),
 ) -> str:
     """Return the whole page.
 
@@ -80,6 +83,8 @@ def page(
     look : Look
     pictures : mapping of str to sequence of str
         SVG elements by experiment name; those of the overview under "".
+    learners : sequence of (LearnerComparison, str)
+        Comparisons of experiments, each with its SVG element or "".
 
     Returns
     -------
@@ -98,7 +103,7 @@ def page(
             "meta",
         ),
         _status(results, summaries),
-        _contents(summaries),
+        _contents(summaries, [comparison.title for comparison, _ in learners]),
         *(
             f'<p class="headline"><strong>{text(who(names, len(summaries)))}.</strong> '
             f"{text(sentence)}</p>"
@@ -106,6 +111,10 @@ def page(
         ),
         "".join(f'<figure class="overview">{x}</figure>' for x in pictures.get("", ())),
         _together(results, summaries, look),
+        *(
+            learner_section(k, comparison, picture, results.clock)
+            for k, (comparison, picture) in enumerate(learners, start=1)
+        ),
         *(
             experiment_part(
                 k,
@@ -183,8 +192,9 @@ def _listed(summaries: Sequence[ExperimentSummary]) -> list[tuple[int, Experimen
     return list(enumerate(summaries, start=1))
 
 
-def _contents(summaries: Sequence[ExperimentSummary]) -> str:
-    links = [f'<a href="#e{k}">{text(s.experiment.name)}</a>' for k, s in _listed(summaries)]
+def _contents(summaries: Sequence[ExperimentSummary], compared: Sequence[str]) -> str:
+    links = [f'<a href="#l{k}">{text(name)}</a>' for k, name in enumerate(compared, start=1)]
+    links += [f'<a href="#e{k}">{text(s.experiment.name)}</a>' for k, s in _listed(summaries)]
     links += ['<a href="#definitions">Definitions</a>', '<a href="#run">What was run</a>']
     return f"<nav>{' '.join(links)}</nav>"
 
