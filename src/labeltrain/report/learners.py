@@ -270,9 +270,9 @@ def _missing(
         if not mine & theirs:
             notes.append(f"{strategy}, {name}: no seed in common with {reference}.")
             continue
-        for seeds, here in ((theirs - mine, False), (mine - theirs, True)):
-            if seeds:
-                lone.setdefault((tuple(sorted(seeds)), here), []).append(name)
+        for only, here in ((theirs - mine, False), (mine - theirs, True)):
+            if only:
+                lone.setdefault((tuple(sorted(only)), here), []).append(name)
     for (seeds, here), names in lone.items():
         where = "; ".join(names)
         notes.append(
