@@ -17,13 +17,16 @@ from labeltrain.report import summarise, table
 from labeltrain.report.align import align
 from labeltrain.report.words import (
     headline,
+    headlines,
     interval_text,
     labels_text,
     p_text,
     percent,
+    quantity,
     saving_sentence,
     saving_text,
     seconds_text,
+    who,
 )
 
 
@@ -141,9 +144,33 @@ def test_numbers_are_those_of_the_metrics():
     assert by_name["margin"].final["accuracy"].value == pytest.approx(margin[:, -1].mean())
     recall = np.mean([curves["margin", k].recall[-1] for k in range(10)], axis=0)
     np.testing.assert_allclose(by_name["margin"].recall, recall)
-    mean, total = by_name["margin"].seconds["select"]
+    mean, whole = by_name["margin"].seconds["select"]
     seconds = np.concatenate([curves["margin", k].seconds["select"] for k in range(10)])
-    assert (mean, total) == pytest.approx((seconds.mean(), seconds.sum()))
+    assert (mean, whole) == pytest.approx((seconds.mean(), seconds.sum() / 10))
+    assert by_name["margin"].examples is None
+
+
+def test_seconds_and_examples_of_a_seed_end_at_the_last_common_round():
+    def timed(seed, seconds, examples, complete=True):
+        curve = flat_curve("random", seed, [10 * (k + 1) for k in range(len(seconds))], complete)
+        train = np.array(seconds, dtype=float)
+        return replace(curve, seconds={"train": train}, examples=np.array(examples))
+
+    def summary(*curves):
+        e = make_experiment("e", 2)
+        return summarise(make_results([e], seeds=0, curves=curves))[0].strategies[0]
+
+    both = summary(timed(0, [1, 2, 3], [10, 20, 30]), timed(1, [2, 4, 9], [10, 40, 50]))
+    assert both.seconds["train"] == (3.5, 10.5)  # 21 in all, 6 rounds, 2 seeds
+    assert both.examples == 80.0
+    one = summary(timed(0, [1, 2, 3], [10, 20, 30]), timed(1, [7], [10], complete=False))
+    assert one.seconds["train"] == (2.0, 6.0)  # seed 1 is left out
+    cut = summary(*(timed(k, [1, 2, 9][: 3 - (k > 0)], [5, 6, 7][: 3 - (k > 0)], k == 0)
+                    for k in range(4)))  # fmt: skip
+    assert cut.seconds["train"] == (1.5, 3.0)  # the third round is left out
+    assert cut.examples == 11.0
+    unknown = summary(timed(0, [1, np.nan, 3], [1, 2, 3]))
+    assert unknown.seconds["train"] == (2.0, None)
 
 
 def test_only_common_seeds_are_paired():
@@ -210,6 +237,11 @@ def test_recall_of_a_class_without_test_items_is_unknown_not_zero():
             lambda r: replace(r, curves=(replace(r.curves[0], scores={"accuracy": np.ones(2)}),)),
             "has shape",
         ),
+        (
+            lambda r: replace(r, curves=(replace(r.curves[0], seconds={"train": np.ones(3)}),)),
+            "seconds of train",
+        ),
+        (lambda r: replace(r, curves=(replace(r.curves[0], examples=np.ones(3)),)), "examples"),
         (
             lambda r: replace(r, curves=(replace(r.curves[0], recall=np.ones((2, 8))),)),
             "recall",
@@ -279,6 +311,20 @@ def test_headline_of_several_asks_for_fresh_seeds_and_names_the_split():
     assert "split" not in headline(one)
 
 
+def test_what_is_true_of_several_experiments_is_said_once():
+    experiments = [make_experiment(name, 3) for name in ("a", "b", "c")]
+    alone = make_results(experiments, strategies=("random",), seeds=2)
+    ((names, sentence),) = headlines(summarise(alone))
+    assert names == ("a", "b", "c")
+    assert sentence.startswith("Only the baseline 'random' was run")
+    assert who(names, 3) == "All 3 experiments"
+    more = (make_curve(experiments[1], "margin", 0), make_curve(experiments[1], "margin", 1))
+    found = headlines(summarise(replace(alone, curves=alone.curves + more)))
+    assert [names for names, _ in found] == [("a", "c"), ("b",)]
+    assert who(found[0][0], 3) == "a, c"
+    assert who(("a",), 1) == "a"
+
+
 def test_censored_numbers_are_shown_plainly():
     never = label_saving(LABELS, RANDOM[None] - 0.05, RANDOM[None], shares=[1.0])[0]
     assert labels_text(never, 400.0) == ">400 (never reached)"
@@ -309,6 +355,12 @@ def test_small_words():
         "8.3 min",
         "13.9 h",
     ]
+
+
+def test_quantities_have_three_figures():
+    counts = (0, 412.4, 9999, 10_000, 24_640, 99_960, 612_300, 999_600, 1_240_000)
+    told = ["0", "412", "9999", "10.0k", "24.6k", "100k", "612k", "1.0M", "1.2M"]
+    assert [quantity(count) for count in counts] == told
 
 
 def test_table_rows_for_the_terminal():

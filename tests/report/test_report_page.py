@@ -76,9 +76,9 @@ def three(tmp_path_factory):
         make_experiment("fifty-two", 52),
         make_experiment("one-split", 4, rare=False, redrawn=False),
     ]
-    start = time.perf_counter()
+    start = time.process_time()  # what else the machine does is not counted
     files = write(make_results(experiments), tmp_path_factory.mktemp("report"))
-    return files, time.perf_counter() - start
+    return files, time.process_time() - start
 
 
 def test_three_experiments_take_a_few_seconds(three):

@@ -57,10 +57,11 @@ def numbers(results: Results) -> dict[str, Any]:
     """Return every number of the report, for programs; docs/studies.md says what they are."""
     from dataclasses import asdict
 
-    from labeltrain.report import summarise
+    from labeltrain.report import compare_learners, summarise
 
     experiments = []
-    for summary in summarise(results):
+    summaries = summarise(results)
+    for summary in summaries:
         experiments.append(
             {
                 "experiment": summary.experiment.name,
@@ -77,14 +78,19 @@ def numbers(results: Results) -> dict[str, Any]:
         {**asdict(x), "ratio": x.ratio, "ratio_from_cache": x.ratio_from_cache}
         for x in results.costs
     ]
-    return {"complete": results.complete, "experiments": experiments, "costs": costs}
+    return {
+        "complete": results.complete,
+        "experiments": experiments,
+        "learners": [asdict(x) for x in compare_learners(results, summaries)],
+        "costs": costs,
+    }
 
 
 def print_summary(results: Results) -> None:
     """Print the label savings of every experiment."""
     from labeltrain.cli.output import as_table
     from labeltrain.report import summarise, table
-    from labeltrain.report.words import cost_sentence, headline, never_found
+    from labeltrain.report.words import cost_sentence, headlines, never_found, who
 
     rows = table(results)
     for experiment in results.experiments:
@@ -94,12 +100,14 @@ def print_summary(results: Results) -> None:
         for fact in ("left out", "without a label", "diverged"):
             if fact in experiment.facts:
                 typer.echo(f"{fact}: {experiment.facts[fact]}")
-    several = len(results.experiments) > 1
-    for summary in summarise(results):
-        name = f"{summary.experiment.name}: " if several else ""
-        typer.echo(f"\n{name}{headline(summary)}")
-        if unfound := never_found(summary):
-            typer.echo(f"{name}{unfound}")
+    every = len(results.experiments)
+    summaries = summarise(results)
+    unfound = {s.experiment.name: never_found(s) for s in summaries}
+    for names, sentence in headlines(summaries):
+        typer.echo(f"\n{who(names, every)}: {sentence}" if every > 1 else f"\n{sentence}")
+        for name in names:
+            if unfound[name]:
+                typer.echo(f"{name}: {unfound[name]}" if every > 1 else unfound[name])
     for ledger in results.costs:
         typer.echo(f"\n{ledger.experiment}, {cost_sentence(ledger)}.")
     if not results.complete:

@@ -105,6 +105,8 @@ class Results:
     baseline : str
         The strategy the others are compared with.
     seconds_total : float
+        Wall time, whatever `clock` is: of a study from the start to the end of each run that was
+        not cut off, with preparation and waiting; of a study of prompts the steps one by one.
     complete : bool
     costs : tuple of CostLedger
         Of experiments with an expensive learner at the end.

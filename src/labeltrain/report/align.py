@@ -46,6 +46,35 @@ class Aligned:
                     out[row] = values
         return out
 
+    def spent(self, strategy: str, steps: tuple[str, ...]) -> np.ndarray:
+        """Return seconds (S, R) of some steps from the start to the end of each round.
+
+        Rounds between those kept are counted, too. A row of NaN where the seed is missing, or its
+        seconds of a step are.
+        """
+
+        def together(curve: Curve) -> np.ndarray | None:
+            if not steps or not set(steps) <= set(curve.seconds):
+                return None
+            return np.sum([curve.seconds[step] for step in steps], axis=0)
+
+        return self._until(strategy, together)
+
+    def examples(self, strategy: str) -> np.ndarray:
+        """Return examples (S, R) of training from the start; a row of NaN where unknown."""
+        return self._until(strategy, lambda curve: curve.examples)
+
+    def _until(self, strategy: str, part: Callable[[Curve], np.ndarray | None]) -> np.ndarray:
+        out = np.full((len(self.seeds), len(self.labels)), np.nan)
+        for row, seed in enumerate(self.seeds):
+            curve = self.curves.get((strategy, seed))
+            values = None if curve is None else part(curve)
+            if curve is not None and values is not None:
+                sums = np.cumsum(values, dtype=np.float64)[np.isin(curve.labels, self.labels)]
+                if np.isfinite(sums).all():
+                    out[row] = sums
+        return out
+
     def metrics(self) -> tuple[str, ...]:
         """Return the scores that any curve has, in the order they first appear."""
         return tuple(dict.fromkeys(m for c in self.curves.values() for m in c.scores))
@@ -104,6 +133,14 @@ def check(results: Results) -> None:
                 raise BadInput(
                     f"{metric} of the {who} has shape {values.shape}",
                     f"expected one score for each of its {len(c.labels)} rounds",
+                )
+        counted = {f"seconds of {step}": values for step, values in c.seconds.items()}
+        counted |= {} if c.examples is None else {"examples": c.examples}
+        for what, values in counted.items():
+            if values.shape != c.labels.shape:
+                raise BadInput(
+                    f"{what} of the {who} have shape {values.shape}",
+                    f"expected one number for each of its {len(c.labels)} rounds",
                 )
         if c.recall.ndim == 2 and len(c.recall) != len(c.labels):
             raise BadInput(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from labeltrain.metrics.monotone import isotonic
 from labeltrain.metrics.significance import t_interval
-from labeltrain.report.look import GREY, LONGEST, PALETTE, Look, dress, frame, short
+from labeltrain.report.look import GREY, LONGEST, PALETTE, Look, frame, short
+from labeltrain.report.multiples import head, small_multiples
 from labeltrain.report.summary import ExperimentSummary
 from labeltrain.report.words import RAW, title
 
@@ -59,56 +60,19 @@ def overview_figure(summaries: list[ExperimentSummary], look: Look) -> Any:
     -------
     matplotlib.figure.Figure
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    names = {s.name for x in summaries for s in x.strategies}
+    ordered = sorted(names, key=lambda n: (n != look.baseline, n))
 
-    columns = min(3, len(summaries))
-    rows = math.ceil(len(summaries) / columns)
-    names = list(dict.fromkeys(s.name for x in summaries for s in x.strategies))
-    per_line = max(1, int(3.6 * columns / (0.62 + 0.083 * max(map(len, names), default=1))))
-    lines = math.ceil(len(names) / per_line)
-    width, height = 3.6 * columns + 0.2, 2.75 * rows + 0.28 * lines + 0.1
-    figure = Figure(figsize=(width, height), dpi=150)
-    FigureCanvasAgg(figure)
-    grid = figure.subplots(rows, columns, squeeze=False)
-    handles: dict[str, Any] = {}
-    for k, axes in enumerate(grid.ravel()):
-        if k >= len(summaries):
-            axes.set_visible(False)
-            continue
-        summary = summaries[k]
-        dress(axes)
-        _draw_curves(axes, summary, summary.experiment.metric, look)
-        for line in axes.get_lines():
-            handles.setdefault(line.get_gid(), line)
-        axes.set_title(
-            summary.experiment.name, loc="left", fontsize=10.5, fontweight="bold", parse_math=False
-        )
-        axes.set_xlabel("labels")
-        axes.set_ylabel(f"{title(summary.experiment.metric)} (%)", parse_math=False)
-    ordered = sorted((n for n in handles if n), key=lambda n: (n != look.baseline, n))
-    legend = figure.legend(
-        [handles[n] for n in ordered],
-        [short(n) for n in ordered],
-        loc="upper left",
-        bbox_to_anchor=(0.3 / width, 1.0),
-        ncols=per_line,
-        frameon=False,
-        fontsize=9.5,
-        handlelength=2.2,
-        columnspacing=1.6,
-    )
-    for text in legend.get_texts():
-        text.set_parse_math(False)
-    figure.subplots_adjust(
-        left=0.62 / width,
-        right=1 - 0.15 / width,
-        top=1 - (0.28 * lines + 0.42) / height,
-        bottom=0.5 / height,
-        wspace=0.28,
-        hspace=0.52,
-    )
-    return figure
+    def panel(summary: ExperimentSummary) -> Callable[[Any], None]:
+        def draw(axes: Any) -> None:
+            _draw_curves(axes, summary, summary.experiment.metric, look)
+            head(axes, summary.experiment.name)
+            axes.set_xlabel("labels")
+            axes.set_ylabel(f"{title(summary.experiment.metric)} (%)", parse_math=False)
+
+        return draw
+
+    return small_multiples([panel(s) for s in summaries], {name: name for name in ordered})
 
 
 def _draw_curves(axes: Any, summary: ExperimentSummary, metric: str, look: Look) -> list[int]:
@@ -137,7 +101,7 @@ def _draw_curves(axes: Any, summary: ExperimentSummary, metric: str, look: Look)
             axes.fill_between(labels, low, high, color=style["color"], alpha=faint, linewidth=0)
             bands.append((low, high))
     if means:
-        axes.set_ylim(*_range(np.array(means), bands, scale))
+        axes.set_ylim(*score_range(np.array(means), bands, scale))
         pad = 0.02 * float(labels[-1] - labels[0]) or 1.0
         axes.set_xlim(float(labels[0]) - pad, float(labels[-1]) + pad)
         from matplotlib.ticker import MaxNLocator
@@ -149,10 +113,10 @@ def _draw_curves(axes: Any, summary: ExperimentSummary, metric: str, look: Look)
     return seeds
 
 
-def _range(
+def score_range(
     means: np.ndarray, bands: list[tuple[np.ndarray, np.ndarray]], scale: float
 ) -> tuple[float, float]:
-    """Show all lines and, unless few seeds make them huge, all of the bands."""
+    """Return limits that show all lines and, unless few seeds make them huge, all of the bands."""
     low, high = float(means.min()), float(means.max())
     room = 0.4 * max(high - low, 0.02 * scale)
     if bands:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from labeltrain.metrics.curves import Results
-from labeltrain.metrics.scores import FEW
 from labeltrain.report import tables
+from labeltrain.report.experiment import costs_part, experiment_part
+from labeltrain.report.learner_section import learner_section
+from labeltrain.report.learners import LearnerComparison
 from labeltrain.report.look import Look
-from labeltrain.report.markup import bullets, definitions, facts, paragraph, text
+from labeltrain.report.markup import bullets, definitions, paragraph, text
 from labeltrain.report.style import STYLE
 from labeltrain.report.summary import ExperimentSummary
 from labeltrain.report.words import (
-    HEADLINE,
-    headline,
-    saving_sentence,
+    headlines,
     seconds_text,
     seeds_text,
-    title,
+    who,
 )
 
 DEFINITIONS = (
@@ -72,6 +72,7 @@ def page(
     summaries: Sequence[ExperimentSummary],
     look: Look,
     pictures: Mapping[str, Sequence[str]],
+    learners: Sequence[tuple[LearnerComparison, str]] = (),
 ) -> str:
     """Return the whole page.
 
@@ -82,6 +83,8 @@ def page(
     look : Look
     pictures : mapping of str to sequence of str
         SVG elements by experiment name; those of the overview under "".
+    learners : sequence of (LearnerComparison, str)
+        Comparisons of experiments, each with its SVG element or "".
 
     Returns
     -------
@@ -90,24 +93,37 @@ def page(
     """
     seeds = sorted({c.seed for c in results.curves})
     strategies = ", ".join([*(x for x in (look.baseline,) if _ran(results, x)), *look.order])
+    said = headlines(summaries)
+    shared = {name for names, _ in said if len(names) > 1 for name in names}
     parts = [
         f"<h1>{text(results.title)}</h1>",
         paragraph(
             f"{len(summaries)} experiment{'' if len(summaries) == 1 else 's'} · {strategies} · "
-            f"{seeds_text(len(seeds))} · {seconds_text(results.seconds_total)} of computing",
+            f"{seeds_text(len(seeds))}{_ran_for(results)}",
             "meta",
         ),
         _status(results, summaries),
-        _contents(summaries),
+        _contents(summaries, [comparison.title for comparison, _ in learners]),
         *(
-            f'<p class="headline"><strong>{text(s.experiment.name)}.</strong> '
-            f"{text(headline(s))}</p>"
-            for s in summaries
+            f'<p class="headline"><strong>{text(who(names, len(summaries)))}.</strong> '
+            f"{text(sentence)}</p>"
+            for names, sentence in said
         ),
         "".join(f'<figure class="overview">{x}</figure>' for x in pictures.get("", ())),
         _together(results, summaries, look),
         *(
-            _experiment(k, s, look, pictures.get(s.experiment.name, ())) + _costs(results, s, look)
+            learner_section(k, comparison, picture, results.clock)
+            for k, (comparison, picture) in enumerate(learners, start=1)
+        ),
+        *(
+            experiment_part(
+                k,
+                s,
+                look,
+                pictures.get(s.experiment.name, ()),
+                said=s.experiment.name in shared,
+            )
+            + costs_part(results, s, look)
             for k, s in _listed(summaries)
         ),
         '<h2 id="definitions">How the numbers are defined</h2>',
@@ -158,8 +174,14 @@ def _together(results: Results, summaries: Sequence[ExperimentSummary], look: Lo
 def _seconds(clock: str) -> tuple[str, str]:
     return "Seconds", (
         f"{SECONDS[clock]}, on the machine named below; encoding is done once for all strategies "
-        "and seeds."
+        "and seeds. The time at the head of the page is wall time, whatever the rounds are "
+        "measured by; what a run took that was cut off is not in it."
     )
+
+
+def _ran_for(results: Results) -> str:
+    took = results.seconds_total
+    return f" · {seconds_text(took)} by the wall clock" if took > 0 else ""
 
 
 def _ran(results: Results, strategy: str) -> bool:
@@ -170,8 +192,9 @@ def _listed(summaries: Sequence[ExperimentSummary]) -> list[tuple[int, Experimen
     return list(enumerate(summaries, start=1))
 
 
-def _contents(summaries: Sequence[ExperimentSummary]) -> str:
-    links = [f'<a href="#e{k}">{text(s.experiment.name)}</a>' for k, s in _listed(summaries)]
+def _contents(summaries: Sequence[ExperimentSummary], compared: Sequence[str]) -> str:
+    links = [f'<a href="#l{k}">{text(name)}</a>' for k, name in enumerate(compared, start=1)]
+    links += [f'<a href="#e{k}">{text(s.experiment.name)}</a>' for k, s in _listed(summaries)]
     links += ['<a href="#definitions">Definitions</a>', '<a href="#run">What was run</a>']
     return f"<nav>{' '.join(links)}</nav>"
 
@@ -193,132 +216,3 @@ def _status(results: Results, summaries: Sequence[ExperimentSummary]) -> str:
         "Not every trajectory has run to its last round; numbers use what all compared "
         f"strategies have. Finished of begun:</p>{bullets(lines)}</div>"
     )
-
-
-def _experiment(k: int, s: ExperimentSummary, look: Look, pictures: Sequence[str]) -> str:
-    e = s.experiment
-    if e.redrawn:
-        split = "Every seed draws its own pool and test split."
-    elif e.shared_test:
-        split = (
-            "Every seed draws its own pool; all share the test items, so the intervals do not "
-            "cover another draw of those."
-        )
-    else:
-        split = (
-            "On this split: all seeds share one pool and test split, so the intervals do not "
-            "cover another draw of the data."
-        )
-    about = [
-        ("Data", e.dataset),
-        ("Encoder", e.encoder),
-        ("Learner", e.learner),
-        ("Items", f"{e.pool_size} in the pool, {e.test_size} in the test set"),
-        *([("Classes", str(len(e.classes)))] if e.classes else []),
-        ("Main score", title(e.metric)),
-        *((k[:1].upper() + k[1:], v) for k, v in sorted(e.facts.items())),
-    ]
-    out = [f'<h2 id="e{k}">{text(e.name)}</h2>', facts(about), paragraph(split, "note")]
-    sentences = _sentences(s)
-    out.append(bullets(sentences) if sentences else paragraph(headline(s)))
-    if s.notes:
-        out += ["<h3>Left out</h3>", bullets(s.notes)]
-    if not s.strategies:
-        return "".join(out)
-    last = int(s.aligned.labels[-1])
-    out.append(f'<div class="pictures">{"".join(f"<figure>{x}</figure>" for x in pictures)}</div>')
-    if s.has_baseline and len(s.strategies) > 1:
-        out += [
-            f"<h3>Labels needed to reach a share of {text(s.baseline)}'s rise in "
-            f"{text(title(e.metric).lower())}</h3>",
-            tables.needs(s, look),
-            f"<h3>Label saving against {text(s.baseline)}</h3>",
-            tables.savings(s, look),
-            paragraph("Second line: 95 % interval. Bold: the interval lies above 0.", "note"),
-        ]
-    elif not s.has_baseline:
-        out.append(
-            paragraph(
-                f"The baseline {s.baseline!r} is not among the compared strategies: "
-                "no label saving and no test.",
-                "note",
-            )
-        )
-    out += [
-        f"<h3>Area under the curve of {text(title(e.metric).lower())} (%)</h3>",
-        tables.areas(s, look),
-    ]
-    if s.wins is not None:
-        out += [
-            "<h3>Win matrix</h3>",
-            tables.wins(s.wins, look),
-            paragraph(
-                "Seeds in which the row has the larger area than the column. "
-                "* significant at 5 % after Holm's correction over all pairs.",
-                "note",
-            ),
-        ]
-    out += [
-        f"<h3>Scores at {last} labels</h3>",
-        tables.finals(s, look),
-        paragraph(
-            "In %, except the negative log likelihood; ± half of the 95 % t interval.", "note"
-        ),
-    ]
-    if any(x.recall is not None for x in s.strategies) and e.classes:
-        rare = sum(0 < int(c) < FEW for c in e.test_counts)
-        warning = f" {rare} classes have fewer than {FEW} test items." if rare else ""
-        out += [
-            f"<h3>Recall of each class at {last} labels (%)</h3>",
-            tables.recalls(s),
-            paragraph(f"Mean over seeds.{warning}", "note"),
-        ]
-    if any(x.found is not None for x in s.strategies) and e.classes:
-        out += [f"<h3>Labels of each class, of {last}</h3>", tables.labels_found(s)]
-        waited = [x for x in s.strategies if x.groups is not None]
-        told = ", ".join(f"{x.name} {x.groups:.0f}" for x in waited)
-        out.append(
-            paragraph(
-                "Mean over seeds, as they were answered. How often answers were waited for "
-                f"(those of one group can be given at the same time): {told}.",
-                "note",
-            )
-        )
-    if any(x.seconds for x in s.strategies):
-        out += ["<h3>Seconds a round</h3>", tables.seconds(s, look)]
-    encode = (
-        f"Encoding: {seconds_text(e.seconds_encode)}, once."
-        if e.seconds_encode
-        else "Encoding: nothing, all features came from the cache."
-    )
-    out.append(paragraph(encode, "note"))
-    return "".join(out)
-
-
-def _costs(results: Results, s: ExperimentSummary, look: Look) -> str:
-    """Show what an expensive learner at the end cost with all that led to it."""
-    ledgers = [x for x in results.costs if x.experiment == s.experiment.name]
-    if not ledgers:
-        return ""
-    return (
-        f"<h3>What {ledgers[0].labels} labels and the training cost</h3>"
-        + tables.costs(ledgers, look)
-        + paragraph(
-            "Means over seeds. Ratio: encode, proxy, select, refresh and final over final alone, "
-            "in seconds. Encode: once for all strategies and seeds; nothing when the features "
-            "came from the cache.",
-            "note",
-        )
-    )
-
-
-def _sentences(s: ExperimentSummary) -> list[str]:
-    """Say of every strategy what it saved at the headline's target."""
-    spent = float(s.aligned.labels[-1]) if len(s.aligned.labels) else 0.0
-    return [
-        saving_sentence(x, row.name, s.baseline, spent)
-        for row in s.strategies
-        if not row.is_baseline
-        for x in row.savings
-        if x.share == HEADLINE
-    ]

@@ -29,6 +29,7 @@ figure svg text { font-family: system-ui, -apple-system, "Segoe UI", Roboto, "He
   Arial, sans-serif !important; }
 .overview { overflow-x: auto; }
 .overview svg { min-width: 680px; }
+.overview.few svg { min-width: 0; max-width: 560px; }
 .scroll { overflow-x: auto; margin: 8px 0 4px; }
 table { border-collapse: collapse; font-size: 14.5px; line-height: 1.35;
   font-variant-numeric: tabular-nums; }

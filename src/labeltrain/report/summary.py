@@ -8,7 +8,7 @@ import numpy as np
 
 from labeltrain.errors import BadInput
 from labeltrain.metrics.compare import Comparison, compare_all
-from labeltrain.metrics.curves import Curve, Experiment, Results
+from labeltrain.metrics.curves import Experiment, Results
 from labeltrain.metrics.monotone import area_under_curve
 from labeltrain.metrics.ranks import mean_ranks
 from labeltrain.metrics.saving import Saving, label_saving
@@ -58,8 +58,11 @@ class StrategySummary:
         Labels of each class at the last common round, a mean over seeds.
     groups : float or None
         How often answers were waited for until then, a mean over seeds.
-    seconds : dict of str to (float, float)
-        Mean seconds a round, and total seconds over all seeds, of each step.
+    seconds : dict of str to (float, float or None)
+        Of each step: mean seconds a round, and the mean over seeds of what all rounds until the
+        last common one took together; None where no seed has them all.
+    examples : float or None
+        That training processed until then, a mean over seeds.
     """
 
     name: str
@@ -73,7 +76,8 @@ class StrategySummary:
     recall: np.ndarray | None
     found: np.ndarray | None = None
     groups: float | None = None
-    seconds: dict[str, tuple[float, float]] = field(default_factory=dict)
+    seconds: dict[str, tuple[float, float | None]] = field(default_factory=dict)
+    examples: float | None = None
 
 
 @dataclass(frozen=True)
@@ -165,7 +169,8 @@ def _summarise(experiment: Experiment, results: Results) -> ExperimentSummary:
                 recall=aligned.final_recall(name),
                 found=aligned.final_found(name),
                 groups=aligned.final_groups(name),
-                seconds=_seconds([c for c in own if c.strategy == name]),
+                seconds=_seconds(aligned, name),
+                examples=mean_at_end(aligned.examples(name)),
             )
         )
     begun = sorted({c.strategy for c in own}, key=lambda n: (n != baseline, n))
@@ -201,15 +206,26 @@ def _savings(labels: np.ndarray, method: np.ndarray, baseline: np.ndarray) -> tu
     return label_saving(labels, method[both], baseline[both]) if both.any() else ()
 
 
-def _seconds(curves: list[Curve]) -> dict[str, tuple[float, float]]:
+def mean_at_end(sums: np.ndarray) -> float | None:
+    """Return the mean over seeds of the last column (S, R); None where no seed has one."""
+    last = sums[np.isfinite(sums).all(axis=1), -1]
+    return float(last.mean()) if len(last) else None
+
+
+def _seconds(aligned: Aligned, strategy: str) -> dict[str, tuple[float, float | None]]:
+    curves = [c for (name, _), c in aligned.curves.items() if name == strategy]
     steps = dict.fromkeys(s for c in curves for s in c.seconds)
     ordered = [s for s in STEPS if s in steps] + [s for s in steps if s not in STEPS]
     out = {}
     for step in ordered:
-        values = np.concatenate([c.seconds[step] for c in curves if step in c.seconds])
+        rounds = [
+            c.seconds[step][c.labels <= aligned.labels[-1]] for c in curves if step in c.seconds
+        ]
+        values = np.concatenate(rounds)
         values = values[np.isfinite(values)]
         if values.size:
-            out[step] = (float(values.mean()), float(values.sum()))
+            whole = mean_at_end(aligned.spent(strategy, (step,)))
+            out[step] = (float(values.mean()), whole)
     return out
 
 

@@ -21,6 +21,7 @@ from labeltrain.report.words import (
     mean_text,
     p_text,
     percent,
+    quantity,
     saving_text,
     seconds_text,
     title,
@@ -205,23 +206,25 @@ def _by_class(
 
 
 def seconds(summary: ExperimentSummary, look: Look) -> str:
-    """Seconds of every step: the mean of a round, and the total over all seeds."""
+    """Seconds of every step, of a round and of a whole trajectory, and examples of training."""
     steps = list(dict.fromkeys(k for s in summary.strategies for k in s.seconds))
+    counted = any(s.examples is not None for s in summary.strategies)
     rows = []
     for s in summary.strategies:
-        cells = []
-        for step in steps:
-            if step in s.seconds:
-                mean, total = s.seconds[step]
-                cells.append(Cell(seconds_text(mean), f"{seconds_text(total)} in all"))
-            else:
-                cells.append(Cell(NONE))
-        means = sum(v[0] for v in s.seconds.values())
-        total = sum(v[1] for v in s.seconds.values())
-        cells.append(Cell(seconds_text(means), f"{seconds_text(total)} in all"))
+        cells = [_spent(*s.seconds[step]) if step in s.seconds else Cell(NONE) for step in steps]
+        wholes = [whole for _, whole in s.seconds.values() if whole is not None]
+        known = len(wholes) == len(s.seconds)
+        means = sum(mean for mean, _ in s.seconds.values())
+        cells.append(_spent(means, sum(wholes) if known else None) if s.seconds else Cell(NONE))
+        if counted:
+            cells.append(Cell(NONE if s.examples is None else quantity(s.examples)))
         rows.append(_row(s, look, *cells))
     heads = [Cell("Strategy"), *(Cell(x.capitalize()) for x in steps), Cell("Sum")]
-    return table(heads, rows)
+    return table([*heads, Cell("Examples", "trained on, a seed")] if counted else heads, rows)
+
+
+def _spent(mean: float, whole: float | None) -> Cell:
+    return Cell(seconds_text(mean), "" if whole is None else f"{seconds_text(whole)} a seed")
 
 
 def _row(s: StrategySummary, look: Look, *cells: Cell) -> Row:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -89,13 +90,18 @@ def seconds_text(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
+def quantity(count: float) -> str:
+    """Return a count with about three figures: "9800", "24.6k", "1.2M"."""
+    if count < 10_000:
+        return f"{count:.0f}"
+    if count < 999_500:
+        return f"{count / 1000:.{1 if count < 99_950 else 0}f}k"
+    return f"{count / 1e6:.1f}M"
+
+
 def count_text(examples: float) -> str:
     """Return a number of examples with about three figures."""
-    if examples < 10_000:
-        return f"{examples:.0f} examples"
-    return (
-        f"{examples / 1000:.0f}k examples" if examples < 1e6 else f"{examples / 1e6:.1f}M examples"
-    )
+    return f"{quantity(examples)} examples"
 
 
 def cost_sentence(ledger: CostLedger) -> str:
@@ -244,9 +250,7 @@ def headline(summary: ExperimentSummary) -> str:
             f"compared strategies.{split}"
         )
     if top is None:
-        return (
-            f"Only the baseline {summary.baseline!r} was run: there is nothing to compare.{split}"
-        )
+        return f"Only the baseline {summary.baseline!r} was run: there is no other strategy.{split}"
     found = [s for s in top.savings if s.share == HEADLINE] or list(top.savings[-1:])
     if not found:
         return f"{top.name} and {summary.baseline} share no seed: nothing to compare.{split}"
@@ -262,3 +266,16 @@ def headline(summary: ExperimentSummary) -> str:
             "confirm it on fresh ones."
         )
     return sentence + split
+
+
+def headlines(summaries: Sequence[ExperimentSummary]) -> list[tuple[tuple[str, ...], str]]:
+    """Return every headline once, after the experiments that it is true of."""
+    found: dict[str, list[str]] = {}
+    for summary in summaries:
+        found.setdefault(headline(summary), []).append(summary.experiment.name)
+    return [(tuple(names), sentence) for sentence, names in found.items()]
+
+
+def who(names: Sequence[str], every: int) -> str:
+    """Return the names of some experiments of a study, or how many they are if they are all."""
+    return f"All {every} experiments" if 1 < len(names) == every else ", ".join(names)

@@ -12,6 +12,8 @@ from labeltrain.metrics.scores import FEW
 from labeltrain.report.draw import png, svg
 from labeltrain.report.figures import curve_figure, overview_figure
 from labeltrain.report.forest import saving_figure
+from labeltrain.report.learner_figure import learner_figure
+from labeltrain.report.learners import compare_learners
 from labeltrain.report.look import Look
 from labeltrain.report.page import page
 from labeltrain.report.summary import ExperimentSummary, summarise
@@ -46,7 +48,8 @@ def write(results: Results, out: str | Path) -> ReportFiles:
     Returns
     -------
     ReportFiles
-        The page, ``overview.png``, and for every experiment ``curve-<experiment>-<score>.png``
+        The page, ``overview.png``, ``learners-on-<data set>.png`` where experiments on one data
+        set can be compared, and for every experiment ``curve-<experiment>-<score>.png``
         and, with a baseline and another strategy, ``saving-<experiment>.png``.
 
     Raises
@@ -81,6 +84,15 @@ def write(results: Results, out: str | Path) -> ReportFiles:
         pngs.append(png(figure, out / "overview.png"))
         if len(drawn) > 1:
             pictures[""] = [svg(figure, "Learning curves of all experiments")]
+    compared = []
+    comparisons = compare_learners(results, summaries)
+    for comparison, slug in zip(comparisons, _slugs([c.title for c in comparisons]), strict=True):
+        picture = ""
+        if any(row.line is not None for one in comparison.tables for row in one.rows):
+            figure = learner_figure(comparison)
+            pngs.append(png(figure, out / f"{slug.lower()}.png"))
+            picture = svg(figure, f"{comparison.title}: score by seconds")
+        compared.append((comparison, picture))
     slugs = _slugs([s.experiment.name for s in summaries])
     for summary, slug in zip(summaries, slugs, strict=True):
         own = pictures.setdefault(summary.experiment.name, [])
@@ -94,7 +106,7 @@ def write(results: Results, out: str | Path) -> ReportFiles:
             own.append(svg(figure, f"Label saving, {summary.experiment.name}"))
     html = out / "report.html"
     try:
-        html.write_text(page(results, summaries, look, pictures), encoding="utf-8")
+        html.write_text(page(results, summaries, look, pictures, compared), encoding="utf-8")
     except OSError as error:
         raise StoreUnwritable(
             f"cannot write {html}: {error}", "choose a folder you can write to"

@@ -91,6 +91,7 @@ def _experiment(
 ) -> Experiment:
     facts = {}
     target = stage.target
+    data = ", ".join(spec.pool.tasks) or str(spec.pool.file)
     if UNTUNED in cells:
         one = cells[UNTUNED]
         macro = one["macro"] if target is None else {
@@ -116,7 +117,7 @@ def _experiment(
     items = items if target is None else 1
     return Experiment(
         stage.name,
-        ", ".join(spec.pool.tasks) or str(spec.pool.file),
+        data if target is None else f"{data}; scored on {target.task}",
         spec.embeddings,
         f"{spec.model}, {spec.training(0).tune}",
         (),
