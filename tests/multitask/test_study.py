@@ -386,6 +386,7 @@ def test_run_and_report(images: Path, tmp_path: Path) -> None:
         ({"sources": (), "questions": {"trivia": 9}}, "no question set 'trivia'"),
         ({"conditions": {"dataset": "x", "names": ["fog"], "test": 3}}, "no condition 'fog'"),
         ({"representation": "cubic"}, "representation"),
+        ({"representation": "mlp", "steps": 30}, "steps=30 with the representation mlp"),
     ],
 )
 def test_bad_specs(change: dict[str, Any], match: str) -> None:

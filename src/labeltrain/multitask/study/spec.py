@@ -20,6 +20,7 @@ from labeltrain.multitask.reading import Reading
 from labeltrain.multitask.spec import ALONE, BASELINE, RunSpec, Whole, make_spec
 
 EACH = "each"
+STEPS = 100  # of alternating least squares, at most, where a study does not say
 #: What a method may have of its own; the others are those of the study.
 OF_A_METHOD = (
     "epochs", "growth", "floor", "mixing", "keep", "power", "penalty", "unexplained", "top",
@@ -119,7 +120,7 @@ class MultitaskStudySpec(_Strict):
     encoder_options: dict[str, Any] = Field(default_factory=dict)
     representation: Literal["linear", "mlp", "cnn"] = "linear"
     network: dict[str, Any] = Field(default_factory=dict, description="options of mlp and cnn")
-    steps: Whole = Field(default=100, ge=1, description="of alternating least squares, at most")
+    steps: Whole = Field(default=STEPS, ge=1, description="of alternating least squares, at most")
 
     @field_validator("methods", mode="before")
     @classmethod
@@ -220,6 +221,12 @@ def make_study_spec(values: Mapping[str, Any]) -> MultitaskStudySpec:
     for task in spec.questions or ():
         if task not in TASKS:
             raise BadInput(f"no question set {task!r}", f"known: {', '.join(TASKS)}")
+    if spec.representation != "linear" and spec.steps != STEPS:
+        raise BadInput(
+            f"steps={spec.steps} with the representation {spec.representation}: they are those of "
+            "alternating least squares",
+            "leave it out; options of the network say how long it is trained",
+        )
     titles = [method.title for method in spec.methods]
     if len(set(titles)) < len(titles):
         raise BadInput("two methods have the same name and options", "give them labels")
