@@ -100,7 +100,7 @@ def conditions(
 def _kept(
     images: np.ndarray, name: str, seed: int, keys: Sequence[str], progress: Progress | None
 ) -> np.ndarray:
-    """Return images under a condition, made once and kept: 5,000 of 28 x 28 take up to a minute."""
+    """Return images under a condition, made once and kept in the cache."""
     if CONDITIONS[name].change is None:
         return corrupted(images, name, seed=seed, keys=keys, progress=progress)
     _refuse_missing()
